@@ -1,0 +1,2 @@
+//! The bootable image.
+#![forbid(unsafe_code)]
