@@ -10,7 +10,7 @@ use crate::run::FrameRun;
 pub enum ZoneError {
     /// The span has no frames.
     Empty,
-    /// The span ends above 2^52 bytes, where x86-64 has no memory.
+    /// The span ends above 2^52 bytes, where x86-64 has no memory, or is all of that.
     BeyondMemory,
     /// The span shares a 2 MiB block with an earlier zone.
     Overlap,

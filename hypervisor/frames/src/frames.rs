@@ -68,7 +68,8 @@ impl<'m> Frames<'m> {
     /// As [`new`](Self::new), and where the span shares a 2 MiB block with a zone or there are [`MAX_ZONES`] already.
     pub fn add_zone(&mut self, span: FrameRange, metadata: &'m mut [u64]) -> Result<(), ZoneError> {
         let end = match span.end() {
-            Some(end) if end <= 1 << FRAME_NUMBER_BITS => end,
+            // A run of all 2^40 frames could not say its length.
+            Some(end) if end <= 1 << FRAME_NUMBER_BITS && span.frames < 1 << FRAME_NUMBER_BITS => end,
             _ => return Err(ZoneError::BeyondMemory),
         };
         if span.frames == 0 {

@@ -161,6 +161,7 @@ fn give(frames: &Frames<'_>, claims: &[Claim]) {
     let mut rest = claims;
     while let [claim, others @ ..] = rest {
         let Some(LockedZone { span, state }) = zone_of(claim) else {
+            debug_assert!(false, "a frame at hand is of no zone");
             rest = others;
             continue;
         };

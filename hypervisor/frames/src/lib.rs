@@ -1,9 +1,28 @@
 //! Host frames: runs, orders and the allocator that keeps memory in one piece.
 //!
-//! [`Frames`] is shared between CPUs and owns nothing but a caller's slice of metadata. Every CPU
-//! allocates and frees through its own [`CpuFrames`], which keeps a few single frames at hand and takes a
-//! lock only once per 64 of them. What is allocated is a [`FrameRun`]: an owned value, so that a double
-//! free does not compile.
+//! [`Frames`] is shared between CPUs and owns nothing but a caller's slice of metadata. Every CPU allocates and
+//! frees through its own [`CpuFrames`], which keeps a few single frames at hand, so that most calls take no
+//! lock. What is allocated is a [`FrameRun`]: an owned value, so that a double free does not compile.
+//!
+//! ```
+//! use godwit_frames::{FrameRange, Frames, HostFrame, Mobility, Order};
+//!
+//! let span = FrameRange::new(HostFrame::containing(0x10_0000), 16 << 8); // 16 MiB from 1 MiB on
+//! let mut metadata = vec![0; Frames::metadata_words(span.frames)];
+//! let frames = Frames::new(span, &mut metadata)?;
+//! frames.release(span)?;
+//!
+//! let mut cpu = frames.cpu();
+//! let large = cpu.allocate(Order::LARGE, Mobility::Movable)?;
+//! assert_eq!((large.frames(), large.start().number() % 512), (512, 0));
+//! cpu.free(large)?;
+//! cpu.drain();
+//! assert_eq!(frames.report().free_frames, span.frames);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! From the bottom up: `buddies` is arithmetic on 512 bits; `tally`, `vacancy`, `header`, `candidates` and `table`
+//! are what a `zone` knows and how it finds things; `hand` is what a CPU keeps. `docs/notes/0002` says why.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_std)]
 

@@ -89,10 +89,13 @@ fn gather<const N: usize>(
     left
 }
 
-/// The best place of all zones. Blocks of the other class are used only where no other place holds all.
+/// The best place of all zones. Blocks of the other class are used only where no other place holds all; runs of
+/// whole blocks never are in any.
 fn best(zones: &LockedZones<'_, '_>, wish: Wish) -> Option<(usize, Fit)> {
-    let own = Wish { mixing: false, ..wish };
-    best_of(zones, &own).filter(|(_, fit)| fit.frames == wish.frames).or_else(|| best_of(zones, &wish))
+    let unmixed =
+        (wish.align < Order::LARGE.frames()).then(|| best_of(zones, &Wish { mixing: false, ..wish }));
+    let holds_all = unmixed.flatten().filter(|(_, fit)| fit.frames == wish.frames);
+    holds_all.or_else(|| best_of(zones, &wish))
 }
 
 fn best_of(zones: &LockedZones<'_, '_>, wish: &Wish) -> Option<(usize, Fit)> {

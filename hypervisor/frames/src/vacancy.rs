@@ -111,6 +111,7 @@ impl<'m> Vacancy<'m> {
         best
     }
 
+    // Always inlined, as `adjust` is: a call each is a tenth of the time that a 2 MiB run takes.
     #[inline(always)]
     fn remove(&mut self, gib: usize, first: u32, level: u32, maximal: u32) {
         buddies::clear_group(&mut self.bits[gib], first, level);

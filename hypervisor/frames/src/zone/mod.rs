@@ -154,8 +154,8 @@ impl<'m> Zone<'m> {
         self.table.set_header(block, header.with_content(content));
     }
 
-    /// Stores a block's new header where `frames` of its frames were taken or given back: keeps the lists,
-    /// the vacancy and the sums in step. The bitmap is the caller's.
+    /// Stores a block's new header after frames of it were taken or given back: keeps the lists, the vacancy and
+    /// the sum of free frames in step. The bitmap is the caller's.
     fn settle(&mut self, block: usize, old: Header, new: Header) {
         let mut new = new;
         if new.is_vacant() {

@@ -49,6 +49,7 @@ fn zones_that_cannot_be_are_refused() {
     assert_eq!(new(range(u64::MAX, 2), 1000), Some(ZoneError::BeyondMemory));
     assert_eq!(new(range((1 << 40) - 1, 2), 1000), Some(ZoneError::BeyondMemory));
     assert_eq!(new(range((1 << 40) - 1, 1), 1000), None, "the very last frame is memory");
+    assert_eq!(new(range(0, 1 << 40), 1000), Some(ZoneError::BeyondMemory), "a run could not say its length");
 
     let mut metadata: Vec<_> = (0..=MAX_ZONES).map(|_| vec![0; needed_words]).collect();
     let mut metadata = metadata.iter_mut().map(Vec::as_mut_slice);

@@ -1,11 +1,12 @@
 //! What a second CPU adds: throughput of two threads against one, beside that of a loop that shares nothing.
 
 use std::hint::black_box;
-use std::sync::{Barrier, Mutex};
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use godwit_frames::Order;
+use spin::mutex::SpinMutex;
 
 use super::{POOL_FRAMES, median, with_godwit};
 use crate::baselines::Lifo;
@@ -26,7 +27,7 @@ pub(super) fn run(metrics: &mut Metrics) {
     with_godwit(|pool| {
         let shared = pool.shared;
         let handle = || Godwit { shared, cpu: shared.cpu() };
-        let lifo = Mutex::new(Lifo::new(POOL_FRAMES));
+        let lifo = SpinMutex::new(Lifo::new(POOL_FRAMES));
         let loads: [&(dyn Fn(usize) -> f64 + Sync); 5] = [
             &|threads| throughput(threads, || 0u64, |turns| *turns = black_box(*turns) + 1),
             &|threads| throughput(threads, handle, pairs),
@@ -42,7 +43,7 @@ pub(super) fn run(metrics: &mut Metrics) {
         metrics.bounded("frames.smp2.scaling", ratio(1), Bound::AtLeast(0.85), what);
         metrics.shown("frames.smp2.bursts_scaling", ratio(2), "the same: 256 allocations, 256 frees");
         metrics.shown("frames.smp2.shuffled_scaling", ratio(3), "the same: random exchanges among 100,000");
-        metrics.shown("frames.smp2.lifo_scaling", ratio(4), "the same: pairs on a lifo behind a mutex");
+        metrics.shown("frames.smp2.lifo_scaling", ratio(4), "the same: pairs on a lifo behind a spin lock");
         let empty = median(rounds.iter().map(|round| round[0]).collect());
         metrics.shown("frames.smp2.empty_loop", empty, "what an empty loop gains from a second thread");
     });
@@ -107,10 +108,9 @@ impl Drop for Held<'_, '_> {
     }
 }
 
-fn locked_pairs(pool: &mut &Mutex<Lifo>) {
-    let allocated = pool.lock().map(|mut pool| pool.allocate(Order::FRAME));
-    let Ok(Some(run)) = allocated else { return };
-    if let Ok(mut pool) = pool.lock() {
-        pool.free(run, Order::FRAME);
+fn locked_pairs(pool: &mut &SpinMutex<Lifo>) {
+    let run = pool.lock().allocate(Order::FRAME);
+    if let Some(run) = run {
+        pool.lock().free(run, Order::FRAME);
     }
 }
