@@ -5,7 +5,12 @@
 extern crate alloc;
 
 pub mod boot;
+pub mod command_line;
 pub mod description;
+pub mod fragment;
+pub mod log_line;
 pub mod machine;
+pub mod name;
+pub mod spelling;
 
 pub use machine::Machine;
