@@ -10,6 +10,7 @@ pub mod description;
 pub mod fragment;
 pub mod log_line;
 pub mod machine;
+pub mod monitor;
 pub mod name;
 pub mod spelling;
 
