@@ -29,7 +29,11 @@ impl fmt::Display for Size {
         let whole = self.bytes / scale;
         // Tenths are cut, not rounded: a host never claims memory that it does not have.
         let tenths = (u128::from(self.bytes % scale) * 10 / u128::from(scale)) as u8;
-        let text = if tenths == 0 { format_args!("{whole} {unit}") } else { format_args!("{whole}.{tenths} {unit}") };
+        let text = if tenths == 0 {
+            format_args!("{whole} {unit}")
+        } else {
+            format_args!("{whole}.{tenths} {unit}")
+        };
         match f.width() {
             None => f.write_fmt(text),
             Some(width) => {

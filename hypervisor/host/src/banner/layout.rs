@@ -95,7 +95,11 @@ mod tests {
         assert_eq!(text("cpu", "one  two"), "  cpu       one two\n");
         let long = text("note", &"word ".repeat(40));
         assert!(long.lines().all(|line| line.len() <= COLUMNS && !line.ends_with(' ')), "{long}");
-        assert!(long.lines().skip(1).all(|line| line.starts_with(&" ".repeat(INDENT)) && line[INDENT..].starts_with('w')));
+        assert!(
+            long.lines()
+                .skip(1)
+                .all(|line| line.starts_with(&" ".repeat(INDENT)) && line[INDENT..].starts_with('w'))
+        );
         assert_eq!(long.matches("word").count(), 40);
     }
 
