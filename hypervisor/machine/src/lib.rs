@@ -6,4 +6,8 @@
 
 extern crate alloc;
 
+pub mod boot;
+mod fields;
 pub mod physical;
+#[cfg(test)]
+mod sparse_memory;
