@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+pub mod acpi;
 pub mod boot;
 mod fields;
 pub mod physical;

@@ -14,7 +14,7 @@ pub use self::errors::{Problem, StartInfoError};
 use self::text::read_text;
 use crate::{
     fields::{u32_at, u64_at},
-    physical::PhysicalMemory,
+    physical::{PHYSICAL_END, PhysicalMemory},
 };
 
 mod errors;
@@ -34,8 +34,6 @@ const MODULE_ENTRY_BYTES: u64 = 32;
 const MEMORY_MAP_ENTRY_BYTES: u64 = 24;
 /// Bytes of a module's own command line that are kept.
 const MAX_MODULE_NAME: usize = 64;
-/// One past the highest physical address of any x86-64 processor (SDM volume 3, 4.1.4: MAXPHYADDR is at most 52).
-const PHYSICAL_END: u64 = 1 << 52;
 /// Ranges of boot data there can be: the structure, three tables or strings, and two for each module.
 pub const MAX_OCCUPIED: usize = 4 + 2 * MAX_MODULES;
 /// Kinds of [`Problem`] times how often one start_info can show it.
