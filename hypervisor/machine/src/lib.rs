@@ -6,4 +6,9 @@
 
 extern crate alloc;
 
+pub mod acpi;
+pub mod boot;
+mod fields;
 pub mod physical;
+#[cfg(test)]
+mod sparse_memory;
