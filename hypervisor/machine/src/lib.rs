@@ -8,6 +8,7 @@ extern crate alloc;
 
 pub mod acpi;
 pub mod boot;
+pub mod features;
 mod fields;
 pub mod physical;
 #[cfg(test)]
