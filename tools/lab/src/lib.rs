@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod emulator;
+mod fault_report;
 mod host;
 mod keeper;
 mod memory_size;
@@ -18,6 +19,7 @@ mod topology;
 mod transcript;
 
 pub use emulator::Emulator;
+pub use fault_report::{CodeAddress, FaultReport};
 pub use host::{Exit, RunningHost};
 pub use memory_size::MemorySize;
 pub use spec::{HostSpec, MachineKind, OnReset};

@@ -11,7 +11,8 @@ const IMPURE: &[&str] = &["machine", "image"];
 pub(super) fn check(path: &Path, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut finding = |line, message: &str| {
-        findings.push(Finding { path: path.to_owned(), line, message: message.to_owned() })};
+        findings.push(Finding { path: path.to_owned(), line, message: message.to_owned() });
+    };
     let lines: Vec<_> = text.lines().map(str::trim).collect();
     let follows = |section: &str, key: &str| {
         let start = lines.iter().position(|line| *line == section)?;
