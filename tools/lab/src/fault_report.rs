@@ -64,6 +64,8 @@ impl FaultReport {
             let words = line.trim();
             if Self::is_end(line) {
                 return Ok(report);
+            } else if words.is_empty() {
+                continue;
             } else if line == "backtrace:" {
                 in_backtrace = true;
             } else if let Some(stopped) = line.strip_prefix("stopped: ") {
