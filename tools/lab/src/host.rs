@@ -93,10 +93,13 @@ impl RunningHost {
             complaints: Transcript::follow(stderr),
             monitor: None,
         };
-        let connected = Qmp::connect(control, deadline);
-        host.monitor = Some(connected.map_err(|error| {
-            host.failure(&format!("{} did not start: {error:#}", spec.emulator.program.display()))
-        })?);
+        match Qmp::connect(control, deadline) {
+            Ok(monitor) => host.monitor = Some(monitor),
+            Err(error) => {
+                let program = spec.emulator.program.display();
+                return Err(host.obituary(&format!("{program} did not start: {error:#}")));
+            }
+        }
         Ok(host)
     }
 

@@ -48,7 +48,7 @@ pub struct LabHost {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fragment {
-    /// Share of the free 2 MiB blocks that get a frame pinned in them, 0 to 100.
+    /// Share of the free 2 MiB blocks that get a frame pinned in them, 1 to 100.
     pub percent: u8,
     /// Which of the many possible pictures.
     pub seed: u64,
@@ -114,7 +114,7 @@ impl LabHost {
         ensure!((1..=255).contains(&cpus), "field `cpus`: {cpus}: expected 1 to 255");
         if let Some(fragment) = raw.fragment {
             let percent = fragment.percent;
-            ensure!(percent <= 100, "field `fragment.percent`: {percent}: expected 0 to 100");
+            ensure!((1..=100).contains(&percent), "field `fragment.percent`: {percent}: expected 1 to 100");
         }
         Ok(Self {
             name: raw.name,

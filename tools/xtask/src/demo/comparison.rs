@@ -1,6 +1,6 @@
 //! Hosts beside each other, in figures.
 
-use super::raw_frames::{FRAME_BYTES, RawFrames};
+use godwit_lab::RawFrames;
 
 /// Columns of the first column, and of each host's.
 const LABEL_COLUMNS: usize = 38;
@@ -18,7 +18,7 @@ pub(super) fn table(hosts: &[(String, RawFrames)]) -> String {
         format!("{} of {}", frames.free_blocks(), frames.memory_blocks())
     });
     table += &row("free memory usable as 2 MiB pages", hosts, |(_, frames)| {
-        let usable = frames.free_blocks() as u64 * (super::raw_frames::BLOCK_BYTES / FRAME_BYTES);
+        let usable = frames.free_blocks() as u64 * (RawFrames::BLOCK_BYTES / RawFrames::FRAME_BYTES);
         percent(usable, frames.free_frames)
     });
     table
@@ -30,7 +30,7 @@ fn row(label: &str, hosts: &[(String, RawFrames)], cell: impl Fn(&(String, RawFr
 }
 
 fn mebibytes(frames: u64) -> String {
-    format!("{:.1} MiB", frames as f64 * FRAME_BYTES as f64 / f64::from(1 << 20))
+    format!("{:.1} MiB", frames as f64 * RawFrames::FRAME_BYTES as f64 / f64::from(1 << 20))
 }
 
 fn percent(part: u64, whole: u64) -> String {
@@ -40,7 +40,7 @@ fn percent(part: u64, whole: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::raw_frames::tests::EIGHT_BLOCKS;
+    use crate::demo::tests::EIGHT_BLOCKS;
 
     #[test]
     fn lines_up_for_any_number_of_hosts() {

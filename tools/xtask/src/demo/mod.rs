@@ -2,7 +2,6 @@
 
 mod comparison;
 mod picture;
-mod raw_frames;
 
 use std::{
     fs,
@@ -12,10 +11,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use godwit_lab::{LabFile, LabHost, RunningHost};
+use godwit_lab::{LabFile, LabHost, RawFrames, RunningHost};
 
 use crate::{build, setup, workspace};
-use raw_frames::RawFrames;
 
 /// How long a host may take to boot, and to answer.
 const BOOT: Duration = Duration::from_secs(120);
@@ -93,4 +91,14 @@ fn power_off(mut host: RunningHost) -> Result<()> {
     ensure!(exit.status.success(), "host {}: QEMU ended with {}", host.name(), exit.status);
     println!("{} is off", host.name());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    /// A host with eight blocks, three of them free, and a hole between them.
+    pub(super) const EIGHT_BLOCKS: &str = "\
+        frames raw 1 report total=3072 free=2000 cached=64 largest=1024 runs=1,0,0,0,0,0,0,0,0,3\n\
+        frames raw 1 blocks at=0x0 rle=x1u1f2\n\
+        frames raw 1 blocks at=0x40000000 rle=f1m1M1U1\n\
+        frames raw 1 end blocks=8\n";
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::raw_frames::{BLOCK_BYTES, Block, RawFrames};
+use godwit_lab::{Block, RawFrames};
 
 /// Blocks in a row.
 const ROW_BLOCKS: u64 = 32;
@@ -110,8 +110,8 @@ fn colour(block: Block) -> &'static str {
 fn rows(frames: &RawFrames) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for (address, block) in frames.blocks() {
-        let number = address / BLOCK_BYTES;
-        let start = (number - number % ROW_BLOCKS) * BLOCK_BYTES;
+        let number = address / RawFrames::BLOCK_BYTES;
+        let start = (number - number % ROW_BLOCKS) * RawFrames::BLOCK_BYTES;
         if rows.last().is_none_or(|(last, _)| *last != start) {
             rows.push((start, vec![None; ROW_BLOCKS as usize]));
         }
@@ -130,7 +130,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::raw_frames::tests::EIGHT_BLOCKS;
+    use crate::demo::tests::EIGHT_BLOCKS;
 
     #[test]
     fn every_block_is_a_square() {
@@ -154,6 +154,6 @@ mod tests {
         .unwrap();
         let rows = rows(&frames);
         assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].0, rows[0].1[0]), (32 * BLOCK_BYTES, Some(Block::Free)));
+        assert_eq!((rows[0].0, rows[0].1[0]), (32 * RawFrames::BLOCK_BYTES, Some(Block::Free)));
     }
 }

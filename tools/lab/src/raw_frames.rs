@@ -1,13 +1,9 @@
-//! Reads what the monitor's `frames raw` prints.
+//! Reads what the monitor's `frames raw` prints: a host's memory, block by block.
 
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Bytes of a block.
-pub(super) const BLOCK_BYTES: u64 = 2 << 20;
-/// Bytes of a frame.
-pub(super) const FRAME_BYTES: u64 = 4096;
 /// Every line starts with this; the number is the version.
 const PREFIX: &str = "frames raw 1 ";
 /// Blocks of 1 TiB, more than the lab emulates: a count beyond it is nonsense.
@@ -15,7 +11,7 @@ const MAX_BLOCKS: usize = 1 << 19;
 
 /// What a 2 MiB block of a host's memory holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Block {
+pub enum Block {
     /// Nothing: it can back a large page.
     Free,
     /// Some frames that can be moved away.
@@ -32,23 +28,30 @@ pub(super) enum Block {
 
 /// A host's memory at one moment.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct RawFrames {
-    pub(super) total_frames: u64,
-    pub(super) free_frames: u64,
+pub struct RawFrames {
+    /// Frames that the host's allocator manages.
+    pub total_frames: u64,
+    /// Those of them that are free.
+    pub free_frames: u64,
     /// Frames of the longest run that is free in one piece.
-    pub(super) largest_frames: u64,
+    pub largest_frames: u64,
     /// Free runs that are as large as a buddy can be, by order.
-    pub(super) runs: Vec<u64>,
+    pub runs: Vec<u64>,
     /// Stretches of blocks: the address of the first one, and all of them.
-    pub(super) stretches: Vec<(u64, Vec<Block>)>,
+    pub stretches: Vec<(u64, Vec<Block>)>,
 }
 
 impl RawFrames {
+    /// Bytes of a frame.
+    pub const FRAME_BYTES: u64 = 4096;
+    /// Bytes of a block.
+    pub const BLOCK_BYTES: u64 = 2 << 20;
+
     /// Reads the lines of `frames raw`; others between them are passed over.
     ///
     /// # Errors
     /// A line is not understood, or one is missing.
-    pub(super) fn parse(output: &str) -> Result<Self> {
+    pub fn parse(output: &str) -> Result<Self> {
         let mut frames = Self::default();
         let mut reported = false;
         for line in output.lines().filter_map(|line| line.strip_prefix(PREFIX)) {
@@ -83,26 +86,26 @@ impl RawFrames {
     }
 
     /// Every block, by address.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (u64, Block)> {
+    pub fn blocks(&self) -> impl Iterator<Item = (u64, Block)> {
         self.stretches
             .iter()
-            .flat_map(|(at, blocks)| (*at..).step_by(BLOCK_BYTES as usize).zip(blocks.iter().copied()))
+            .flat_map(|(at, blocks)| (*at..).step_by(Self::BLOCK_BYTES as usize).zip(blocks.iter().copied()))
     }
 
     /// Blocks that are free in one piece.
-    pub(super) fn free_blocks(&self) -> usize {
+    pub fn free_blocks(&self) -> usize {
         self.blocks().filter(|(_, block)| *block == Block::Free).count()
     }
 
     /// Blocks that are free or hold something.
-    pub(super) fn memory_blocks(&self) -> usize {
+    pub fn memory_blocks(&self) -> usize {
         self.blocks().filter(|(_, block)| *block != Block::Reserved).count()
     }
 }
 
 impl Block {
     /// Every kind, in the order of a legend.
-    pub(super) const ALL: [Self; 6] = [
+    pub const ALL: [Self; 6] = [
         Self::Free,
         Self::PartlyMovable,
         Self::Movable,
@@ -165,11 +168,11 @@ fn blocks(mut text: &str) -> Result<Vec<Block>> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
     /// A host with eight blocks, and a hole between them.
-    pub(in crate::demo) const EIGHT_BLOCKS: &str = "\
+    const EIGHT_BLOCKS: &str = "\
         frames raw 1 report total=3072 free=2000 cached=64 largest=1024 runs=1,0,0,0,0,0,0,0,0,3\n\
         frames raw 1 blocks at=0x0 rle=x1u1f2\n\
         [    1.0] cpu0 info  a line between\n\
