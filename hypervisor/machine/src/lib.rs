@@ -10,6 +10,7 @@ pub mod acpi;
 pub mod boot;
 pub mod features;
 mod fields;
+pub mod memory;
 pub mod pci;
 pub mod physical;
 #[cfg(test)]

@@ -1,0 +1,3 @@
+//! The host's own address space.
+
+pub mod layout;
