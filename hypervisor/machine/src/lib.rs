@@ -13,5 +13,7 @@ mod fields;
 pub mod memory;
 pub mod pci;
 pub mod physical;
+pub mod random;
 #[cfg(test)]
 mod sparse_memory;
+pub mod symbols;
