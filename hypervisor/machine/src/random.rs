@@ -1,8 +1,8 @@
 //! Hardware randomness that is checked before it is believed.
 //!
-//! Processors have shipped whose RDRAND reports success and gives all ones for ever: AMD families 15h and 16h after
-//! resume, 17h with early firmware. No test can prove a generator good; these find the ones that were sold broken, and a
-//! true generator fails them less than once in 2^59 samples.
+//! Processors have shipped whose RDRAND reports success and gives all ones for ever: AMD families 15h and 16h
+//! after resume, 17h with early firmware. No test can prove a generator good; these find the ones that were
+//! sold broken, and a true generator fails them less than once in 2^59 samples.
 #![forbid(unsafe_code)]
 
 use arrayvec::ArrayVec;
@@ -11,8 +11,8 @@ use godwit_host::machine::NoRandomness;
 #[cfg(test)]
 mod tests;
 
-/// How often the instruction may fail in a row: a tenth try that fails means a broken generator (Intel Digital Random
-/// Number Generator Software Implementation Guide, 5.2.1).
+/// How often the instruction may fail in a row: a tenth try that fails means a broken generator (Intel
+/// Digital Random Number Generator Software Implementation Guide, 5.2.1).
 const TRIES: usize = 10;
 /// Samples drawn and thrown away first. Every one of them must differ from all others.
 const START_UP_SAMPLES: usize = 8;
@@ -24,8 +24,8 @@ const REMEMBERED: usize = 16;
 /// RDSEED may run dry in good health: a source that prefers it falls back to RDRAND in the same try.
 ///
 /// # Errors
-/// [`NoRandomness`] where the source has nothing ten times in a row, gives all zeros or all ones, or repeats itself;
-/// `out` is then zeroed.
+/// [`NoRandomness`] where the source has nothing ten times in a row, gives all zeros or all ones, or repeats
+/// itself; `out` is then zeroed.
 pub fn fill(mut source: impl FnMut() -> Option<u64>, out: &mut [u8]) -> Result<(), NoRandomness> {
     let filled = try_fill(&mut source, out);
     if filled.is_err() {

@@ -1,8 +1,8 @@
 //! Function names by address, from the symbol blob that the image carries.
 //!
-//! The blob, all numbers little-endian: the magic `GWSYMS01`, the count of symbols (u32), the length of the names in
-//! bytes (u32); for each symbol its address (u64), its name's offset in the names (u32) and length (u32), sorted by
-//! address; then the names, in UTF-8.
+//! The blob, all numbers little-endian: the magic `GWSYMS01`, the count of symbols (u32), the length of the
+//! names in bytes (u32); for each symbol its address (u64), its name's offset in the names (u32) and length
+//! (u32), sorted by address; then the names, in UTF-8.
 //!
 //! A lookup allocates nothing, takes no lock and cannot fail on a damaged blob: fault reports use it.
 #![forbid(unsafe_code)]
@@ -38,9 +38,6 @@ pub enum SymbolsError {
 }
 
 impl<'a> Symbols<'a> {
-    /// No symbols: every lookup gives `None`.
-    pub const EMPTY: Symbols<'static> = Symbols { entries: &[], names: &[] };
-
     /// The blob at the start of `bytes`; what follows it is left alone.
     ///
     /// # Errors
@@ -60,20 +57,10 @@ impl<'a> Symbols<'a> {
         Some(Self { entries, names: rest.get(..names_bytes)? })
     }
 
-    /// How many symbols there are.
-    pub const fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The name of the last symbol at or below `address`, and how many bytes beyond it `address` lies.
     ///
-    /// Symbols have no length: the caller knows where code ends. `None` below the first symbol, and where a damaged
-    /// blob gives no name.
+    /// Symbols have no length: the caller knows where code ends. `None` below the first symbol, and where a
+    /// damaged blob gives no name.
     pub fn lookup(&self, address: u64) -> Option<(&'a str, u64)> {
         let above = self.entries.partition_point(|entry| start(entry).is_some_and(|start| start <= address));
         let entry = self.entries.get(above.checked_sub(1)?)?;

@@ -159,7 +159,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The register of the extended field at `extended_at` where there is one, else of the port field at `port_at`.
+    /// The register of the extended field at `extended_at` where there is one, else of the port field at
+    /// `port_at`.
     fn block(&mut self, name: &str, extended_at: usize, port_at: usize) -> Option<Register> {
         let extended = self.generic(name, extended_at);
         extended.or_else(|| match Register::from_port(u32_or_zero(self.table, port_at)) {

@@ -54,7 +54,8 @@ pub struct IoApic {
     pub gsi_base: u32,
 }
 
-/// How an interrupt line signals (MPS INTI flags, table 5.26), "conforms to the bus" already resolved for ISA.
+/// How an interrupt line signals (MPS INTI flags, table 5.26), "conforms to the bus" already resolved for
+/// ISA.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signalling {
     /// Active low instead of active high.
@@ -272,8 +273,8 @@ fn push<T>(list: &mut Vec<T>, item: T, left_out: &mut usize) -> bool {
     room
 }
 
-/// MPS INTI flags (table 5.26): polarity in bits 1:0, trigger in bits 3:2, 0 for what the bus says (ISA: active
-/// high, edge), 2 reserved.
+/// MPS INTI flags (table 5.26): polarity in bits 1:0, trigger in bits 3:2, 0 for what the bus says (ISA:
+/// active high, edge), 2 reserved.
 fn signalling(flags: u16) -> Option<Signalling> {
     let active_low = match flags & 3 {
         0 | 1 => false,

@@ -1,7 +1,7 @@
 //! What the firmware's ACPI tables say of the machine, in one neutral shape.
 //!
-//! Tables are foreign bytes: each is refused with a note where it is wrong, and the rest still counts. There is
-//! no AML interpreter here, and none is needed to boot, to count CPUs, to find PCI, and to switch off.
+//! Tables are foreign bytes: each is refused with a note where it is wrong, and the rest still counts. There
+//! is no AML interpreter here, and none is needed to boot, to count CPUs, to find PCI, and to switch off.
 #![forbid(unsafe_code)]
 
 use alloc::{string::String, vec::Vec};
@@ -83,7 +83,8 @@ impl Platform {
         platform
     }
 
-    /// At most `max` enabled processors, that of `boot_apic_id` always among them, whether it is listed or not.
+    /// At most `max` enabled processors, that of `boot_apic_id` always among them, whether it is listed or
+    /// not.
     pub fn supported(&self, boot_apic_id: u32, max: usize) -> HostCpus {
         let others = self.cpus.iter().filter(|cpu| cpu.status == CpuStatus::Enabled).map(|cpu| cpu.apic_id);
         let mut apic_ids: Vec<u32> =

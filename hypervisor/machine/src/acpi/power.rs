@@ -17,8 +17,9 @@ const MAX_SSDTS: usize = 64;
 /// How to switch the machine off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PowerOff {
-    /// By the PM1 control registers: take them over where `enable` says how and SCI_EN is clear, clear what is
-    /// pending in `status` by writing ones, then write [`PowerOff::pm1_control`] to block a and to block b.
+    /// By the PM1 control registers: take them over where `enable` says how and SCI_EN is clear, clear what
+    /// is pending in `status` by writing ones, then write [`PowerOff::pm1_control`] to block a and to block
+    /// b.
     Pm1 {
         /// PM1 status registers, 16 bits each.
         status: Option<Pm1>,

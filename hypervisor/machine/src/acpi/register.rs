@@ -33,8 +33,8 @@ pub(crate) struct UnknownPlace {
 }
 
 impl Register {
-    /// The register that the structure at `offset` of `table` names; `None` for address 0, which says "absent", and
-    /// where the table ends before it.
+    /// The register that the structure at `offset` of `table` names; `None` for address 0, which says
+    /// "absent", and where the table ends before it.
     ///
     /// Widths are not looked at: firmware gets them wrong, and each register's width is given by what it is.
     pub(crate) fn from_generic(table: &[u8], offset: usize) -> Result<Option<Self>, UnknownPlace> {

@@ -84,7 +84,8 @@ fn scan(memory: &impl PhysicalMemory, start: u64, end: u64, notes: &mut Notes) -
     })
 }
 
-/// Reads the structure at `address` (table 5.3). A bad extended part is left out with a note: the first part still counts.
+/// Reads the structure at `address` (table 5.3). A bad extended part is left out with a note: the first part
+/// still counts.
 fn read(memory: &impl PhysicalMemory, address: u64, notes: &mut Notes) -> Result<Rsdp, RsdpError> {
     let mut v1 = [0; V1_BYTES];
     let (signature, _) = v1.split_at_mut(SIGNATURE.len());
@@ -106,8 +107,8 @@ fn read(memory: &impl PhysicalMemory, address: u64, notes: &mut Notes) -> Result
 
 fn read_xsdt_address(memory: &impl PhysicalMemory, address: u64, notes: &mut Notes) -> Option<u64> {
     let mut v2 = [0; V2_BYTES];
-    // Offset 24: XsdtAddress. The length at 20 is not looked at: only 36 bytes are defined, and ACPICA, which firmware
-    // is tested with, checks these whatever the field says.
+    // Offset 24: XsdtAddress. The length at 20 is not looked at: only 36 bytes are defined, and ACPICA, which
+    // firmware is tested with, checks these whatever the field says.
     let wrong = if memory.read(address, &mut v2).is_err() {
         "cannot be read"
     } else if checksum(&v2) != 0 {

@@ -1,7 +1,7 @@
 //! The sleep types of S5, soft off, found in AML without interpreting it (ACPI 6.5, 7.4.2 and 20.2).
 //!
-//! `Name (\_S5, Package () {a, b, ..})` holds constants on every machine, so that its encoding can be looked for:
-//! NameOp, the name, PackageOp, the package's length, its element count and its elements.
+//! `Name (\_S5, Package () {a, b, ..})` holds constants on every machine, so that its encoding can be looked
+//! for: NameOp, the name, PackageOp, the package's length, its element count and its elements.
 
 use crate::fields::u8_at;
 
@@ -47,7 +47,8 @@ fn sleep_types(term: &[u8]) -> Option<SleepTypes> {
     Some(SleepTypes { a: sleep_type(a)?, b: sleep_type(b)? })
 }
 
-/// A PkgLength and how many bytes it takes itself (20.2.4): bits 7:6 of the first byte count those that follow.
+/// A PkgLength and how many bytes it takes itself (20.2.4): bits 7:6 of the first byte count those that
+/// follow.
 fn package_length(bytes: &[u8]) -> Option<(usize, usize)> {
     let lead = u8_at(bytes, 0)?;
     let more = usize::from(lead >> 6);

@@ -180,7 +180,8 @@ impl fmt::Display for TableError {
     }
 }
 
-/// The byte at `offset` of a table, 0 where an older revision ends before it: a zero field says "absent" in ACPI.
+/// The byte at `offset` of a table, 0 where an older revision ends before it: a zero field says "absent" in
+/// ACPI.
 pub(crate) fn u8_or_zero(table: &Table, offset: usize) -> u8 {
     u8_at(&table.bytes, offset).unwrap_or(0)
 }

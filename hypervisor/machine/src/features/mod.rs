@@ -1,7 +1,7 @@
 //! What the processor can do, as CPUID and the capability MSRs say it.
 //!
-//! Read through [`Processor`], so that host tests can show processors that no emulator makes. Nothing here allocates
-//! but [`virtualization`], which is for the banner.
+//! Read through [`Processor`], so that host tests can show processors that no emulator makes. Nothing here
+//! allocates but [`virtualization`], which is for the banner.
 #![forbid(unsafe_code)]
 
 use arrayvec::ArrayString;
@@ -20,8 +20,8 @@ pub trait Processor {
     /// CPUID with `leaf` in EAX and `subleaf` in ECX.
     fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuIdResult;
 
-    /// RDMSR, or `None` where the processor has no such register. Asked only for registers whose presence CPUID or
-    /// another capability register announces.
+    /// RDMSR, or `None` where the processor has no such register. Asked only for registers whose presence
+    /// CPUID or another capability register announces.
     fn read_msr(&self, msr: u32) -> Option<u64>;
 }
 

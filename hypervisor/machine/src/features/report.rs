@@ -12,9 +12,11 @@ use super::{Processor, Reader, svm, vmx};
 pub struct VirtualizationReport {
     /// How guests can run here.
     pub virtualization: Virtualization,
-    /// Each feature that this vendor could have, found or missing; empty where the processor has neither SVM nor VMX.
+    /// Each feature that this vendor could have, found or missing; empty where the processor has neither SVM
+    /// nor VMX.
     pub features: Vec<Feature>,
-    /// Address space identifiers for nested TLB entries: SVM's count, 65,536 with VMX's VPID, else 1 (all share one).
+    /// Address space identifiers for nested TLB entries: SVM's count, 65,536 with VMX's VPID, else 1 (all
+    /// share one).
     pub address_spaces: u32,
 }
 

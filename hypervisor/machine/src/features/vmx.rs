@@ -111,8 +111,8 @@ pub(super) fn report(processor: &impl Processor) -> VirtualizationReport {
     }
 }
 
-/// The test of 24.7, "Enabling and entering VMX operation", and what Godwit asks beyond it. Where the firmware left
-/// the control register unlocked, VMX is ours to enable.
+/// The test of 24.7, "Enabling and entering VMX operation", and what Godwit asks beyond it. Where the
+/// firmware left the control register unlocked, VMX is ours to enable.
 fn usable(processor: &impl Processor, capabilities: &Capabilities) -> Virtualization {
     let Some(control) = processor.read_msr(msr::IA32_FEATURE_CONTROL) else {
         return Virtualization::Missing(

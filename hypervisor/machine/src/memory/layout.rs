@@ -1,8 +1,8 @@
 //! The plan of the direct map: which pages map all RAM once, with the largest pages that fit.
 //!
-//! The direct map covers usable RAM and nothing else, so that no large page crosses from RAM into device memory (SDM
-//! volume 3, 12.11.9: a large page over two memory types is undefined). The image's own frames are in it read-only: the
-//! image is writable at no second address. Every page of it is no-execute.
+//! The direct map covers usable RAM and nothing else, so that no large page crosses from RAM into device
+//! memory (SDM volume 3, 12.11.9: a large page over two memory types is undefined). The image's own frames
+//! are in it read-only: the image is writable at no second address. Every page of it is no-execute.
 #![forbid(unsafe_code)]
 
 use core::fmt;
@@ -74,8 +74,8 @@ pub struct DirectMap<'a> {
 }
 
 impl<'a> DirectMap<'a> {
-    /// Plans pages for all of `usable`, which are read-only where `image` covers them; what of `image` lies outside
-    /// `usable` is not mapped. `gigabyte_pages` says whether the processor has 1 GiB pages.
+    /// Plans pages for all of `usable`, which are read-only where `image` covers them; what of `image` lies
+    /// outside `usable` is not mapped. `gigabyte_pages` says whether the processor has 1 GiB pages.
     ///
     /// Ranges that touch should be one range: no page crosses from one into the next.
     ///

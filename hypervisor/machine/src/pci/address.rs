@@ -46,12 +46,14 @@ impl FunctionAddress {
         self.function
     }
 
-    /// Offset of its 4 KiB in the segment's memory-mapped configuration space (PCI Express 6.0, table 7-1), counted from bus 0.
+    /// Offset of its 4 KiB in the segment's memory-mapped configuration space (PCI Express 6.0, table 7-1),
+    /// counted from bus 0.
     pub const fn ecam_offset(self) -> u64 {
         (self.bus as u64) << 20 | (self.device as u64) << 15 | (self.function as u64) << 12
     }
 
-    /// What to write to port 0xcf8 to reach the double word at `offset`, below 256 (PCI 3.0, 3.2.2.3.2); segment 0 only.
+    /// What to write to port 0xcf8 to reach the double word at `offset`, below 256 (PCI 3.0, 3.2.2.3.2);
+    /// segment 0 only.
     pub const fn port_address(self, offset: u8) -> u32 {
         1 << 31
             | (self.bus as u32) << 16

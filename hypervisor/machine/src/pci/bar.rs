@@ -56,8 +56,8 @@ pub fn bars(
 
 /// Every range with its length, whether an address was assigned or not.
 ///
-/// The function does not answer in I/O or memory space meanwhile, and each register is put back: nothing else may
-/// use the function during the call.
+/// The function does not answer in I/O or memory space meanwhile, and each register is put back: nothing else
+/// may use the function during the call.
 pub fn bar_sizes(
     config: &impl ConfigSpace,
     function: FunctionAddress,
@@ -76,7 +76,8 @@ pub fn bar_sizes(
     decode(&original).filter_map(|bar| Some(SizedBar { bar, bytes: length(&masks, bar)? })).collect()
 }
 
-/// The length that the writable bits in `masks` give, or `None` where there is no range or it is no power of two.
+/// The length that the writable bits in `masks` give, or `None` where there is no range or it is no power of
+/// two.
 fn length(masks: &[u32], bar: Bar) -> Option<u64> {
     let index = usize::from(bar.index);
     let low = *masks.get(index)?;

@@ -1,8 +1,8 @@
 //! Every function of a range of buses.
 //!
-//! Each bus number is asked once, in order, instead of following bridges from bus 0: servers have root buses that no
-//! bridge leads to (one per host bridge, and only AML names them), and a walk by number cannot loop whatever a
-//! bridge claims. It costs 8,192 reads for 256 empty buses.
+//! Each bus number is asked once, in order, instead of following bridges from bus 0: servers have root buses
+//! that no bridge leads to (one per host bridge, and only AML names them), and a walk by number cannot loop
+//! whatever a bridge claims. It costs 8,192 reads for 256 empty buses.
 
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;

@@ -1,7 +1,7 @@
 //! PCI configuration space: which functions there are, their headers, address ranges and capabilities.
 //!
-//! Everything goes through [`ConfigSpace`]: ports 0xcf8 and 0xcfc or memory-mapped on a machine, a fake in tests. A
-//! device's answers are foreign data: nothing here loops or grows without a bound of its own.
+//! Everything goes through [`ConfigSpace`]: ports 0xcf8 and 0xcfc or memory-mapped on a machine, a fake in
+//! tests. A device's answers are foreign data: nothing here loops or grows without a bound of its own.
 
 pub use self::{
     address::FunctionAddress,
@@ -24,8 +24,8 @@ mod tests;
 
 /// Access to configuration space, a double word at a time.
 pub trait ConfigSpace {
-    /// The double word at byte `offset`, a multiple of 4 below 4096 (below 256 where access is by ports); all ones
-    /// where nothing answers.
+    /// The double word at byte `offset`, a multiple of 4 below 4096 (below 256 where access is by ports); all
+    /// ones where nothing answers.
     fn read32(&self, function: FunctionAddress, offset: u16) -> u32;
 
     /// Writes the double word at byte `offset`, likewise; ignored where nothing answers.

@@ -161,8 +161,8 @@ fn a_header_is_read_as_it_is() {
     assert_eq!(Header::read(&machine([]), at(0, 1, 0)), None);
 }
 
-/// A card with 32 bytes of ports, 4 KiB of memory, 16 KiB of 64-bit prefetchable memory above 4 GiB, and 8 GiB that
-/// nobody assigned an address.
+/// A card with 32 bytes of ports, 4 KiB of memory, 16 KiB of 64-bit prefetchable memory above 4 GiB, and 8
+/// GiB that nobody assigned an address.
 fn card() -> Device {
     let mut card = device(0x1041, 0);
     let bars = [

@@ -44,8 +44,8 @@ const MAX_PROBLEMS: usize = 4 + 2 * MAX_MODULES;
 pub struct Handover {
     /// The neutral boot information.
     pub info: BootInfo,
-    /// Memory that boot data occupies, in no order: keep it from the allocator while it is needed. No range is
-    /// empty, and none ends beyond 2^52.
+    /// Memory that boot data occupies, in no order: keep it from the allocator while it is needed. No range
+    /// is empty, and none ends beyond 2^52.
     pub occupied: ArrayVec<Occupied, MAX_OCCUPIED>,
     /// What could not be taken over as it was given; boot goes on.
     pub problems: ArrayVec<Problem, MAX_PROBLEMS>,
@@ -79,10 +79,12 @@ pub enum BootData {
 
 /// Reads the structure at physical address `start_info` and all it points to.
 ///
-/// Reads are bounded: at most [`MAX_REGIONS`] map entries, [`MAX_MODULES`] modules and the kept bytes of each string.
+/// Reads are bounded: at most [`MAX_REGIONS`] map entries, [`MAX_MODULES`] modules and the kept bytes of each
+/// string.
 ///
 /// # Errors
-/// [`StartInfoError`] where there is no structure or no memory map; anything less is a [`Problem`] in the result.
+/// [`StartInfoError`] where there is no structure or no memory map; anything less is a [`Problem`] in the
+/// result.
 pub fn read(memory: &impl PhysicalMemory, start_info: u64) -> Result<Handover, StartInfoError> {
     let header = Header::read(memory, start_info)?;
     let info = BootInfo {
@@ -258,7 +260,8 @@ impl ModuleEntry {
 fn read_region(memory: &impl PhysicalMemory, map: u64, index: usize) -> Option<MemoryRegion> {
     let address = entry_address(map, index, MEMORY_MAP_ENTRY_BYTES)?;
     let entry: [u8; MEMORY_MAP_ENTRY_BYTES as usize] = read_array(memory, address)?;
-    // The types are those of E820: XEN_HVM_MEMMAP_TYPE_*. Disabled (6), persistent (7) and unknown memory is not ours.
+    // The types are those of E820: XEN_HVM_MEMMAP_TYPE_*. Disabled (6), persistent (7) and unknown memory is
+    // not ours.
     let kind = match u32_at(&entry, 16)? {
         1 => RegionKind::Usable,
         3 => RegionKind::AcpiReclaimable,

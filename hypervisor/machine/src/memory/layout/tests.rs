@@ -106,7 +106,8 @@ fn the_last_addresses_do_not_overflow() {
     assert_eq!(pages, [DirectPage { physical: last - 0x1000, size: PageSize::Frame, writable: true }]);
 }
 
-/// Ascending ranges of frames between 0 and 3 GiB: gaps and lengths of frames, of 2 MiB and of 1 GiB, and odd ones.
+/// Ascending ranges of frames between 0 and 3 GiB: gaps and lengths of frames, of 2 MiB and of 1 GiB, and odd
+/// ones.
 fn ranges() -> impl Strategy<Value = Vec<PhysicalRange>> {
     let frames = || prop_oneof![1_u64..8, (1_u64..4).prop_map(|n| n * 512), 1_u64..2_000, Just(262_144)];
     prop::collection::vec((prop_oneof![Just(0), frames()], frames()), 0..6).prop_map(|steps| {
@@ -128,8 +129,8 @@ fn covers(ranges: &[PhysicalRange], address: u64) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Every usable frame is mapped once, none else, writable unless it is the image's, by the largest page that its
-    /// surroundings allow.
+    /// Every usable frame is mapped once, none else, writable unless it is the image's, by the largest page
+    /// that its surroundings allow.
     #[test]
     fn the_plan_is_what_each_frame_asks_for(usable in ranges(), image in ranges(), huge in any::<bool>()) {
         let last = usable.last().map_or(0, |range| range.end);
@@ -145,10 +146,12 @@ proptest! {
         }
         for (frame, page) in mapped.iter().enumerate() {
             let address = frame as u64 * 4096;
-            prop_assert_eq!(page.map(|page| page.writable), covers(&usable, address).then(|| !covers(&image, address)));
+            let expected = covers(&usable, address).then(|| !covers(&image, address));
+            prop_assert_eq!(page.map(|page| page.writable), expected);
         }
         // A larger page would cross a border of what is usable or of the image.
-        let borders: Vec<u64> = usable.iter().chain(&image).flat_map(|range| [range.start, range.end]).collect();
+        let ranges = usable.iter().chain(&image);
+        let borders: Vec<u64> = ranges.flat_map(|range| [range.start, range.end]).collect();
         for page in mapped.iter().flatten() {
             let larger = match page.size {
                 PageSize::Frame => PageSize::Large,
