@@ -27,11 +27,11 @@ pub fn processor(out: &mut impl Write, description: &Description) -> fmt::Result
         out,
         "",
         format_args!(
-            "{running} of {} CPU{plural} running, {apic}, {physical_address_bits} physical address bits, \
-             TSC {mhz}.{tenths} MHz by {tsc_source}",
+            "{running} of {} CPU{plural} running, {apic}, {physical_address_bits} physical address bits",
             cpus.len()
         ),
     )?;
+    paragraph(out, "", format_args!("time stamp counter at {mhz}.{tenths} MHz by {tsc_source}"))?;
     for (number, _) in cpus.iter().enumerate().filter(|(_, cpu)| cpu.state == CpuState::Silent) {
         paragraph(out, "", format_args!("cpu{number} did not answer the start signal"))?;
     }

@@ -149,7 +149,7 @@ impl FramesCheck {
         let after = state.frames.report();
         match &self.before {
             Some(before) if *before == after => CheckStep::Passed(format!(
-                "{OPERATIONS} operations, {} frames given out, {} requests refused, report as before",
+                "{OPERATIONS} operations, {} frames out and back, {} requests refused",
                 self.allocated_frames, self.refused
             )),
             Some(before) => CheckStep::Failed(format!(

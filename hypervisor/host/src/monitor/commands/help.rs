@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::{COMMANDS, Outcome, find, unknown};
+use super::{COMMANDS, Outcome, command_names, find, unknown};
 use crate::{banner::layout::paragraph, console::Console, state::HostState};
 
 pub(super) fn help<'a, 'm>(
@@ -33,7 +33,7 @@ pub(super) fn help<'a, 'm>(
                     paragraph(out, "", format_args!("{}", command.details))?;
                 }
             }
-            None => unknown(out, name)?,
+            None => unknown(out, "command", name, command_names())?,
         },
         _ => return Ok(Outcome::Usage),
     }
