@@ -68,7 +68,9 @@ pub fn virtualization(out: &mut impl Write, description: &Description) -> fmt::R
         let mut list = Paragraph::begin(out, label.take().unwrap_or(""))?;
         write!(list, "{word}:")?;
         while let Some(Feature { name, .. }) = named.next() {
-            write!(list, " {name}{}", if named.peek().is_some() { "," } else { "" })?;
+            list.write_char(' ')?;
+            list.unbroken(name)?;
+            list.write_str(if named.peek().is_some() { "," } else { "" })?;
         }
         list.end()?;
     }

@@ -28,17 +28,15 @@ fn a_question_is_answered_with_its_number() {
 }
 
 #[test]
-fn frames_at_hand_are_given_back_before_sleep_and_on_demand() {
-    let mut world = Setup::default().ready();
-    let mut cpu = world.frames.cpu();
-    let run = cpu.allocate(Order::FRAME, Mobility::Movable).unwrap();
-    cpu.drain();
-    let used = world.frames.report().used_frames();
-    assert_eq!((used, world.frames.report().cached_frames_at_most), (1, 0));
-    cpu.free(run).unwrap();
-    cpu.drain();
-    world.command("fragment 50 7");
-    assert_eq!(world.frames.report().cached_frames_at_most, 0, "the first CPU slept since");
+fn a_cpu_gives_the_frames_at_hand_back_before_it_sleeps() {
+    let world = Setup::default().build();
+    let mut cpu = CpuLoop::new(world.machine, world.frames);
+    let run = cpu.frames().allocate(Order::FRAME, Mobility::Movable).unwrap();
+    assert!(world.frames.report().cached_frames_at_most > 0, "something is at hand");
+    cpu.turn();
+    let report = world.frames.report();
+    assert_eq!((report.used_frames(), report.cached_frames_at_most), (1, 0));
+    cpu.frames().free(run).unwrap();
 }
 
 #[test]

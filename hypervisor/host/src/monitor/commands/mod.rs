@@ -98,9 +98,9 @@ pub(super) static COMMANDS: [Command; 13] = [
     },
     Command {
         name: "log",
-        usage: "[off|error|warn|info|debug|trace]",
+        usage: "[LEVEL]",
         about: "show or set how much is logged",
-        details: "",
+        details: "LEVEL is off, error, warn, info, debug or trace; each level includes those before it.",
         words: &["off", "error", "warn", "info", "debug", "trace"],
         run: log::log,
     },
