@@ -9,12 +9,14 @@ use godwit_machine::{
     fault,
     hardware::Hardware,
     heap::Heap,
-    symbols::SYMBOL_BYTES,
 };
 
 /// Control structures only: bounded, and filled from the frame allocator during bring-up.
 #[global_allocator]
 static HEAP: Heap = Heap::empty();
+
+/// Room for the names of the image's functions, in bytes: three times what they take now.
+const SYMBOL_BYTES: usize = 384 << 10;
 
 /// Room for the names of the image's functions; `cargo xtask build` fills it after linking.
 #[unsafe(link_section = ".godwit.symbols")]

@@ -10,10 +10,9 @@ use x86_64::instructions::interrupts;
 use crate::{
     apic::local as local_apic,
     console,
-    cpu::local,
+    cpu::{local, random::Generator},
     power::Power,
     provoke,
-    random::Generator,
     time::{clock, tsc},
 };
 

@@ -1,8 +1,12 @@
 //! From the firmware's memory map to the host's own page tables, frame allocator and heap.
 
+use arrayvec::ArrayVec;
 use godwit_frames::{FRAME_BYTES, FrameRange, Frames, HostFrame, Mobility, Order};
 use godwit_host::{
-    boot::{MemoryMap, RegionKind, memory_map::covering},
+    boot::{
+        MemoryMap, RegionKind,
+        memory_map::{MAX_SPANS, covering},
+    },
     command_line::CommandLine,
     machine::CpuNumber,
 };
@@ -18,7 +22,8 @@ use crate::{
     memory::{
         address_space::{BOOT_MAP_BYTES, DIRECT_MAP_BYTES},
         direct_map::{self, BootMap},
-        image, layout,
+        image,
+        layout::{DirectMap, PhysicalRange},
         paging::{ADDRESS_SPACE, AddressSpace},
         table_frames::{EarlyFrames, TableFrames},
     },
@@ -103,8 +108,17 @@ fn managed_span(map: &MemoryMap) -> FrameRange {
 }
 
 fn use_own_tables(map: BootMap, memory_map: &MemoryMap, features: &Features, tables: &mut EarlyFrames) {
-    let ram = memory_map.spans().iter().filter(|span| span.kind == RegionKind::Usable).map(|span| span.range);
-    let plan = layout::plan(ram, image::frames(), features.gigabyte_pages);
+    let ram: ArrayVec<PhysicalRange, MAX_SPANS> = memory_map
+        .spans()
+        .iter()
+        .filter(|span| span.kind == RegionKind::Usable)
+        .map(|span| bytes_of(span.range))
+        .collect();
+    let image = [bytes_of(image::frames())];
+    let plan = match DirectMap::new(&ram, &image, features.gigabyte_pages) {
+        Ok(plan) => plan,
+        Err(error) => early::give_up(format_args!("the direct map cannot be planned: {error}")),
+    };
     // SAFETY: the boot path's tables are in use, and `tables` hands out RAM below 4 GiB that `carve` set apart.
     let space = match unsafe { AddressSpace::build(plan, tables) } {
         Ok(space) => space,
@@ -115,6 +129,11 @@ fn use_own_tables(map: BootMap, memory_map: &MemoryMap, features: &Features, tab
     // SAFETY: the image is mapped at the address it runs at, with the rights of its sections; the boot stack is part of it.
     unsafe { space.load() };
     *ADDRESS_SPACE.lock() = Some(space);
+}
+
+fn bytes_of(range: FrameRange) -> PhysicalRange {
+    let start = range.start.address();
+    PhysicalRange { start, end: start + range.bytes() }
 }
 
 fn allocator(span: FrameRange, metadata: HostFrame, words: usize) -> Frames<'static> {

@@ -13,7 +13,7 @@ use crate::{
         legacy, local as local_apic,
     },
     console,
-    cpu::{MAX_CPUS, local, processor::ThisProcessor},
+    cpu::{MAX_CPUS, local, processor::ThisProcessor, random::Generator},
     features,
     hardware::Hardware,
     interrupts::vectors,
@@ -22,9 +22,8 @@ use crate::{
         table_frames::TableFrames,
         window::Window,
     },
-    pci,
+    pci::access::ConfigurationSpace,
     power::Power,
-    random::Generator,
     register::Reachable,
     time::{
         calibrate::{self, PmTimer},
@@ -60,8 +59,16 @@ pub(super) fn find(ground: &Ground) -> Hardware {
     let cpus = processors::start(ground, tsc_hz, &listed.apic_ids, &mut notes);
 
     let power = Power::find(&platform, &mut frames);
-    let functions = pci::access::ConfigurationSpace::new(&platform.ecam, &mut frames, &mut notes).enumerate();
-    let generator = Generator::of_this_cpu(features, &mut notes);
+    // SAFETY: the MCFG names these regions; each is mapped once, whole.
+    let configuration = unsafe {
+        ConfigurationSpace::new(
+            &platform.ecam,
+            |start, bytes| map_device(start, bytes, &mut frames),
+            &mut notes,
+        )
+    };
+    let pci = configuration.functions(&mut notes);
+    let generator = Generator::find(features);
     let incarnation = generator.as_ref().and_then(|generator| {
         let mut name = [0; 16];
         generator.fill(&mut name).ok().map(|()| Incarnation(u128::from_le_bytes(name)))
@@ -80,7 +87,7 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             x2apic: local_apic::is_x2apic(),
             cpus,
             cpus_beyond_support: listed.beyond_support,
-            pci: functions,
+            pci,
             notes,
         },
         power,

@@ -16,6 +16,7 @@ pub mod local;
 #[expect(unsafe_code, reason = "reads model-specific registers that may not exist")]
 pub mod processor;
 #[cfg(feature = "kernel")]
+#[expect(unsafe_code, reason = "instructions that CPUID may not report")]
 pub mod random;
 #[cfg(feature = "kernel")]
 pub mod stacks;

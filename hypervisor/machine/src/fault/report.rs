@@ -104,7 +104,7 @@ struct Code(u64);
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#018x}", self.0)?;
-        match Symbols::parse(image::symbol_bytes()).and_then(|symbols| symbols.lookup(self.0)) {
+        match Symbols::new(image::symbol_bytes()).ok().and_then(|symbols| symbols.lookup(self.0)) {
             Some((name, offset)) if image::text().contains(self.0) => write!(f, " {name}+{offset:#x}"),
             _ => Ok(()),
         }

@@ -14,7 +14,7 @@ use x86_64::{
 use super::{
     address_space::{DEVICES, DEVICES_BYTES, DIRECT_MAP},
     direct_map, image,
-    layout::{DirectPage, PageSize as DirectPageSize},
+    layout::{self, DirectMap},
 };
 
 const READ_ONLY: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::NO_EXECUTE);
@@ -62,7 +62,7 @@ impl AddressSpace {
     /// The boot path's tables are in use, so that every frame that `frames` hands out lies below 4 GiB and is mapped at
     /// the direct map's place; those frames are RAM that nothing else uses, for ever.
     pub unsafe fn build(
-        direct: impl Iterator<Item = DirectPage>,
+        direct: DirectMap<'_>,
         frames: &mut impl FrameAllocator<Size4KiB>,
     ) -> Result<Self, MapError> {
         let root = frames.allocate_frame().ok_or(MapError::OutOfFrames)?;
@@ -82,11 +82,11 @@ impl AddressSpace {
         }
         for page in direct {
             let flags = if page.writable { READ_WRITE } else { READ_ONLY };
-            let at = DIRECT_MAP + page.start;
+            let at = DIRECT_MAP + page.physical;
             match page.size {
-                DirectPageSize::Size4KiB => space.map::<Size4KiB>(at, page.start, flags, frames)?,
-                DirectPageSize::Size2MiB => space.map::<Size2MiB>(at, page.start, flags, frames)?,
-                DirectPageSize::Size1GiB => space.map::<Size1GiB>(at, page.start, flags, frames)?,
+                layout::PageSize::Frame => space.map::<Size4KiB>(at, page.physical, flags, frames)?,
+                layout::PageSize::Large => space.map::<Size2MiB>(at, page.physical, flags, frames)?,
+                layout::PageSize::Huge => space.map::<Size1GiB>(at, page.physical, flags, frames)?,
             }
         }
         Ok(space)
