@@ -1,7 +1,10 @@
 //! Self-tests pass on a good machine and fail on one that is wrong in just the way that they look for.
 
 use godwit_frames::{FrameRange, HostFrame, Mobility, Order};
-use godwit_host::description::CpuState;
+use godwit_host::{
+    description::CpuState,
+    machine::{CpuNumber, Mail},
+};
 
 use crate::{
     fake::{Clock, FakeMachine, Randomness},
@@ -85,6 +88,8 @@ fn the_mailbox_test_notices_a_cpu_that_does_not_answer() {
     for _ in 0..100 {
         world.turn();
         world.machine.state().mailboxes[2].clear();
+        // An answer to an earlier question is none to this one.
+        world.deliver(0, Mail::Pong { from: CpuNumber(2), number: 0 });
         output += &world.output();
     }
     assert!(output.contains("selftest mailbox: failed: no answer within 5 s from cpu2\n"), "{output}");
