@@ -17,6 +17,14 @@ pub enum Mobility {
 impl Mobility {
     /// Both classes.
     pub const ALL: [Self; 2] = [Self::Movable, Self::Unmovable];
+
+    /// The class that is not this one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Movable => Self::Unmovable,
+            Self::Unmovable => Self::Movable,
+        }
+    }
 }
 
 /// What is known about the bytes of a 2 MiB block.

@@ -12,7 +12,7 @@ pub enum ZoneError {
     Empty,
     /// The span ends above 2^52 bytes, where x86-64 has no memory.
     BeyondMemory,
-    /// The span shares frames with an earlier zone.
+    /// The span shares a 2 MiB block with an earlier zone.
     Overlap,
     /// There are [`MAX_ZONES`](crate::MAX_ZONES) zones already.
     TooMany,
@@ -30,7 +30,7 @@ impl fmt::Display for ZoneError {
         match self {
             Self::Empty => write!(f, "the zone has no frames"),
             Self::BeyondMemory => write!(f, "the zone ends above 2^52 bytes"),
-            Self::Overlap => write!(f, "the zone shares frames with an earlier one"),
+            Self::Overlap => write!(f, "the zone shares a 2 MiB block with an earlier one"),
             Self::TooMany => write!(f, "there are {} zones already", crate::MAX_ZONES),
             Self::Metadata { needed_words, given_words } => {
                 write!(f, "the zone needs {needed_words} words of metadata, {given_words} were given")

@@ -4,14 +4,14 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use arrayvec::ArrayVec;
 
-use crate::block::{BlockView, Content};
+use crate::block::{BLOCK_FRAMES, BlockView, Content};
 use crate::cpu::CpuFrames;
 use crate::error::{RangeError, ZoneError};
 use crate::frame::{FrameRange, HostFrame};
 use crate::lock::{AtomicU32, AtomicU64, Lock};
 use crate::report::{CompactReport, Report};
 use crate::run::{AllocatorNumber, FRAME_NUMBER_BITS};
-use crate::zone::Zone;
+use crate::zone::{BLOCKS_PER_HOLD, Survey, Unsound, Zone};
 
 /// How many zones an allocator can have.
 pub const MAX_ZONES: usize = 8;
@@ -33,6 +33,8 @@ pub struct Frames<'m> {
     pub(crate) pressure: AtomicU32,
     /// Bitmap words that CPU handles hold, each with up to 64 free frames.
     pub(crate) cached_words: AtomicU64,
+    /// Counts the handles made.
+    handles: AtomicU32,
 }
 
 impl<'m> Frames<'m> {
@@ -53,6 +55,7 @@ impl<'m> Frames<'m> {
             zones: ArrayVec::new(),
             pressure: AtomicU32::new(0),
             cached_words: AtomicU64::new(0),
+            handles: AtomicU32::new(0),
         };
         frames.add_zone(span, metadata)?;
         Ok(frames)
@@ -61,7 +64,7 @@ impl<'m> Frames<'m> {
     /// Adds a zone over `span`, every frame of it reserved; runs never reach from one zone into another.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and where the span overlaps a zone or there are [`MAX_ZONES`] already.
+    /// As [`new`](Self::new), and where the span shares a 2 MiB block with a zone or there are [`MAX_ZONES`] already.
     pub fn add_zone(&mut self, span: FrameRange, metadata: &'m mut [u64]) -> Result<(), ZoneError> {
         let end = match span.end() {
             Some(end) if end <= 1 << FRAME_NUMBER_BITS => end,
@@ -70,10 +73,12 @@ impl<'m> Frames<'m> {
         if span.frames == 0 {
             return Err(ZoneError::Empty);
         }
-        let start = span.start.number();
+        // Whole blocks must differ: what CPU handles keep at hand is told apart by bitmap word alone.
+        let blocks = blocks_of(span.start.number(), end);
         let overlaps = |zone: &LockedZone<'_>| {
-            let other = zone.span.start.number();
-            start < other + zone.span.frames && other < end
+            let start = zone.span.start.number();
+            let other = blocks_of(start, start + zone.span.frames);
+            blocks.start < other.end && other.start < blocks.end
         };
         if self.zones.iter().any(overlaps) {
             return Err(ZoneError::Overlap);
@@ -112,12 +117,29 @@ impl<'m> Frames<'m> {
     /// What is free, and in what pieces. Locks each zone for a bounded time only, so that it is exact where
     /// no other CPU allocates meanwhile and every handle is drained.
     pub fn report(&self) -> Report {
-        let mut report = Report::default();
+        let mut survey = Survey::new();
         for zone in &self.zones {
-            zone.state.lock().add_to_report(&mut report);
+            let mut next = 0;
+            loop {
+                let state = zone.state.lock();
+                let end = state.block_count().min(next + BLOCKS_PER_HOLD);
+                state.count(next..end, &mut survey);
+                if end == state.block_count() {
+                    break;
+                }
+                next = end;
+            }
+            survey.end_zone();
         }
-        report.cached_frames_at_most = self.cached_frames_at_most();
-        report
+        survey.finish(self.cached_frames_at_most())
+    }
+
+    /// Checks every invariant of the allocator's own state, one zone after the other: for self-tests.
+    ///
+    /// # Errors
+    /// [`Unsound`] names the first invariant that does not hold.
+    pub fn audit(&self) -> Result<(), Unsound> {
+        self.zones.iter().try_for_each(|zone| zone.state.lock().audit())
     }
 
     /// [`report`](Self::report) in its compact form.
@@ -156,6 +178,11 @@ impl<'m> Frames<'m> {
         self.cached_words.load(Relaxed) * u64::from(u64::BITS)
     }
 
+    /// A number for a new CPU handle, never 0.
+    pub(crate) fn next_handle(&self) -> u32 {
+        self.handles.fetch_add(1, Relaxed).wrapping_add(1).max(1)
+    }
+
     /// The zone that holds all of `range`.
     pub(crate) fn zone_of(&self, range: FrameRange) -> Result<&LockedZone<'m>, RangeError> {
         if range.frames == 0 {
@@ -181,8 +208,10 @@ impl<'m> Frames<'m> {
     }
 }
 
-/// Blocks looked at under one hold of a zone's lock.
-const BLOCKS_PER_HOLD: usize = 64;
+/// The numbers of the blocks that frames `start..end` touch.
+const fn blocks_of(start: u64, end: u64) -> core::ops::Range<u64> {
+    start / BLOCK_FRAMES..end.div_ceil(BLOCK_FRAMES)
+}
 
 /// An iterator over all 2 MiB blocks; see [`Frames::blocks`].
 pub struct Blocks<'f, 'm> {

@@ -8,14 +8,20 @@
 #![cfg_attr(not(test), no_std)]
 
 mod block;
+mod buddies;
+mod candidates;
 mod cpu;
 mod error;
 mod frame;
 mod frames;
+mod header;
 mod lock;
 mod order;
 mod report;
 mod run;
+mod runs;
+mod table;
+mod vacancy;
 mod zone;
 
 pub use block::{BlockState, BlockView, Content, Mobility};
@@ -26,3 +32,4 @@ pub use frames::{Blocks, Frames, MAX_ZONES};
 pub use order::Order;
 pub use report::{CompactReport, DecodeError, Report};
 pub use run::FrameRun;
+pub use zone::Unsound;

@@ -23,7 +23,7 @@ pub struct Report {
 impl Report {
     /// Frames that are allocated, or kept at hand by a CPU.
     pub const fn used_frames(&self) -> u64 {
-        self.total_frames - self.free_frames
+        self.total_frames.saturating_sub(self.free_frames)
     }
 
     /// How many aligned runs of `order` can be had.

@@ -139,7 +139,11 @@ pub trait Machine: Sync {
     /// The oldest message in this CPU's own mailbox.
     fn take_mail(&self) -> Option<Mail>;
 
-    /// Sleeps until an interrupt, mail, console input, or `deadline`; may return early.
+    /// Sleeps until an interrupt, mail, or `deadline`, and on CPU 0, which serves the console, also until input or a
+    /// console disturbance; may return early.
+    ///
+    /// Returns at once where one of these came since the caller last looked: a loop that found nothing must not sleep
+    /// over what came after.
     fn idle(&self, deadline: Option<Instant>);
 
     /// Writes to the console as the bytes are; `\n` becomes a line break there.

@@ -6,4 +6,10 @@
 
 extern crate alloc;
 
+pub mod acpi;
+pub mod boot;
+pub mod features;
+mod fields;
 pub mod physical;
+#[cfg(test)]
+mod sparse_memory;

@@ -1,5 +1,8 @@
 //! Reading physical memory as bytes: firmware tables are never Rust references.
 
+/// One past the highest physical address of any x86-64 processor (SDM volume 3, 4.1.4: at most 52 bits).
+pub const PHYSICAL_END: u64 = 1 << 52;
+
 /// Part of a read lies where no RAM or table can be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unreadable {

@@ -9,7 +9,7 @@ const MAX_ENTRIES: usize = 32;
 
 /// Entered lines, oldest first, and the place where the up and down keys stand.
 #[derive(Clone, Debug, Default)]
-pub struct History {
+pub(super) struct History {
     entries: ArrayVec<LineText, MAX_ENTRIES>,
     /// How far back the line shown is: 0 is the line that is being typed.
     back: usize,
@@ -19,7 +19,7 @@ pub struct History {
 
 impl History {
     /// Remembers an entered line, unless it is empty or the same as the last one, and returns to the line being typed.
-    pub fn remember(&mut self, line: &LineText) {
+    pub(super) fn remember(&mut self, line: &LineText) {
         self.leave();
         if line.trim().is_empty() || self.entries.last() == Some(line) {
             return;
@@ -31,12 +31,12 @@ impl History {
     }
 
     /// Returns to the line being typed.
-    pub fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.back = 0;
     }
 
     /// One line further back from `shown`; `None` at the oldest one.
-    pub fn up(&mut self, shown: &str) -> Option<LineText> {
+    pub(super) fn up(&mut self, shown: &str) -> Option<LineText> {
         let entry =
             self.entries.len().checked_sub(self.back + 1).and_then(|index| self.entries.get(index))?;
         if self.back == 0 {
@@ -47,7 +47,7 @@ impl History {
     }
 
     /// One line towards the one being typed; `None` where it is already there.
-    pub fn down(&mut self) -> Option<LineText> {
+    pub(super) fn down(&mut self) -> Option<LineText> {
         self.back = self.back.checked_sub(1)?;
         if self.back == 0 {
             return Some(self.draft);

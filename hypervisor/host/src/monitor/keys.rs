@@ -2,7 +2,7 @@
 
 /// A key as the line editor knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Key {
+pub(super) enum Key {
     /// A printable ASCII character.
     Character(u8),
     /// Return, however the terminal spells it.
@@ -63,14 +63,14 @@ enum State {
 
 /// Turns bytes into keys; what it does not know it swallows.
 #[derive(Clone, Debug, Default)]
-pub struct KeyDecoder {
+pub(super) struct KeyDecoder {
     state: State,
     parameters: [u8; MAX_PARAMETERS],
 }
 
 impl KeyDecoder {
     /// Takes one byte; answers with the key that it completes, if any.
-    pub fn decode(&mut self, byte: u8) -> Option<Key> {
+    pub(super) fn decode(&mut self, byte: u8) -> Option<Key> {
         match core::mem::take(&mut self.state) {
             State::AfterReturn if byte == b'\n' => None,
             State::Ground | State::AfterReturn => self.ground(byte),

@@ -3,14 +3,14 @@
 use arrayvec::ArrayString;
 
 /// Bytes in the longest line.
-pub const MAX_LINE: usize = 160;
+pub(super) const MAX_LINE: usize = 160;
 
 /// The text of a line.
-pub type LineText = ArrayString<MAX_LINE>;
+pub(super) type LineText = ArrayString<MAX_LINE>;
 
 /// A line of printable ASCII with a cursor; a byte is a column.
 #[derive(Clone, Debug, Default)]
-pub struct Line {
+pub(super) struct Line {
     text: LineText,
     /// 0 to the length of the text, counted in bytes.
     cursor: usize,
@@ -18,17 +18,17 @@ pub struct Line {
 
 impl Line {
     /// The text so far.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
     /// The column of the cursor, 0 to the length of the text.
-    pub fn cursor(&self) -> usize {
+    pub(super) fn cursor(&self) -> usize {
         self.cursor
     }
 
     /// The text before the cursor.
-    pub fn before_cursor(&self) -> &str {
+    pub(super) fn before_cursor(&self) -> &str {
         self.text.get(..self.cursor).unwrap_or_default()
     }
 
@@ -37,7 +37,7 @@ impl Line {
     }
 
     /// Puts `text` in at the cursor. Answers false and changes nothing where it has no room or is not printable ASCII.
-    pub fn insert(&mut self, text: &str) -> bool {
+    pub(super) fn insert(&mut self, text: &str) -> bool {
         let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if !printable || self.text.len() + text.len() > MAX_LINE {
             return false;
@@ -47,19 +47,19 @@ impl Line {
     }
 
     /// Replaces the whole line; the cursor goes to its end.
-    pub fn set(&mut self, text: &LineText) {
+    pub(super) fn set(&mut self, text: &LineText) {
         self.text = *text;
         self.cursor = text.len();
     }
 
     /// Empties the line and answers with what it was.
-    pub fn take(&mut self) -> LineText {
+    pub(super) fn take(&mut self) -> LineText {
         self.cursor = 0;
         core::mem::take(&mut self.text)
     }
 
     /// Moves the cursor to `column`, or to the end where the line is shorter; answers whether it moved.
-    pub fn move_to(&mut self, column: usize) -> bool {
+    pub(super) fn move_to(&mut self, column: usize) -> bool {
         let column = column.min(self.text.len());
         let moved = column != self.cursor;
         self.cursor = column;
@@ -67,13 +67,13 @@ impl Line {
     }
 
     /// Where the word before the cursor starts, skipping spaces.
-    pub fn word_start(&self) -> usize {
+    pub(super) fn word_start(&self) -> usize {
         let words = self.before_cursor().trim_end_matches(' ');
         words.rfind(' ').map_or(0, |space| space + 1)
     }
 
     /// Where the word after the cursor ends, skipping spaces.
-    pub fn word_end(&self) -> usize {
+    pub(super) fn word_end(&self) -> usize {
         let after = self.after_cursor();
         let word = after.trim_start_matches(' ');
         let spaces = after.len() - word.len();
@@ -81,7 +81,7 @@ impl Line {
     }
 
     /// Removes the text between the cursor and `column`, on either side; answers whether there was any.
-    pub fn remove_to(&mut self, column: usize) -> bool {
+    pub(super) fn remove_to(&mut self, column: usize) -> bool {
         let column = column.min(self.text.len());
         let (start, end) = (column.min(self.cursor), column.max(self.cursor));
         self.splice(start, end, "");

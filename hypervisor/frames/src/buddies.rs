@@ -1,0 +1,206 @@
+//! Buddies in a set of 512 bits: the arithmetic that blocks and GiBs share.
+//!
+//! A set bit is a free unit: a frame of a 2 MiB block, or a 2 MiB block of a GiB. A *buddy* of level `l` is
+//! a naturally aligned group of `2^l` set bits, `l` from 0 to 9; it is *maximal* where the group of the next
+//! level around it is not all set. Bits are handled by the word: no loop here runs over single bits.
+
+use core::array::from_fn;
+
+/// 512 units, a set bit for a free one.
+pub(crate) type Bits = [u64; 8];
+
+/// All 512 units.
+pub(crate) const TOP: u32 = 9;
+/// Nothing free.
+pub(crate) const NONE: Bits = [0; 8];
+/// Everything free.
+pub(crate) const ALL: Bits = [u64::MAX; 8];
+
+/// A word is a buddy of this level.
+const WORD: u32 = 6;
+
+/// Per level up to a word: the lowest bit of each aligned group.
+const LOWEST: [u64; 7] = [
+    u64::MAX,
+    0x5555_5555_5555_5555,
+    0x1111_1111_1111_1111,
+    0x0101_0101_0101_0101,
+    0x0001_0001_0001_0001,
+    0x0000_0001_0000_0001,
+    1,
+];
+
+/// Which end of memory to take from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// The lowest fitting place.
+    Bottom,
+    /// The highest fitting place.
+    Top,
+}
+
+/// The words that `count` units from `first` on touch, each with its mask.
+pub(crate) fn masks(first: u32, count: u32) -> impl Iterator<Item = (usize, u64)> {
+    let end = first + count;
+    (first / 64..end.div_ceil(64)).map(move |word| {
+        let low = first.saturating_sub(word * 64);
+        let high = (end - word * 64).min(64);
+        (word as usize, (u64::MAX >> (64 - (high - low))) << low)
+    })
+}
+
+/// How many units are set.
+pub(crate) fn count(bits: &Bits) -> u32 {
+    bits.iter().map(|word| word.count_ones()).sum()
+}
+
+/// The level of the maximal buddy around the group of `level` at `first`, which is all set.
+pub(crate) fn maximal_level(bits: &Bits, first: u32, level: u32) -> u32 {
+    let mut level = level;
+    while level < TOP {
+        let above = level + 1;
+        let start = first >> above << above;
+        let all = if above <= WORD {
+            let mask = (u64::MAX >> (64 - (1 << above))) << (start % 64);
+            bits[(start / 64) as usize] & mask == mask
+        } else {
+            let words = (start / 64) as usize..(start / 64) as usize + (1 << (above - WORD));
+            bits[words].iter().all(|&word| word == u64::MAX)
+        };
+        if !all {
+            break;
+        }
+        level = above;
+    }
+    level
+}
+
+/// The level of the largest buddy inside one word, or `None` where the word is empty.
+pub(crate) const fn largest_in_word(word: u64) -> Option<u32> {
+    if word == 0 {
+        return None;
+    }
+    let mut groups = word;
+    let mut level = 0;
+    while level < WORD {
+        groups &= groups >> (1 << level);
+        level += 1;
+        groups &= LOWEST[level as usize];
+        if groups == 0 {
+            return Some(level - 1);
+        }
+    }
+    Some(level)
+}
+
+/// The level of the largest buddy, or `None` where nothing is set.
+pub(crate) fn largest_level(bits: &Bits) -> Option<u32> {
+    let mut groups = Groups::of(bits, 0);
+    if groups.is_empty() {
+        return None;
+    }
+    while groups.level < TOP {
+        let above = groups.above();
+        if above.is_empty() {
+            break;
+        }
+        groups = above;
+    }
+    Some(groups.level)
+}
+
+/// The first unit of the smallest maximal buddy of at least `level`, the one nearest to `end`.
+pub(crate) fn best_fit(bits: &Bits, level: u32, end: End) -> Option<u32> {
+    let mut groups = Groups::of(bits, level);
+    while !groups.is_empty() {
+        if groups.level == TOP {
+            return Some(0);
+        }
+        let above = groups.above();
+        if let Some(first) = groups.outside(&above).nearest(end) {
+            return Some(first);
+        }
+        groups = above;
+    }
+    None
+}
+
+/// Adds the number of maximal buddies of each level to `counts`.
+pub(crate) fn count_maximal(bits: &Bits, counts: &mut [u64; 10]) {
+    let mut groups = Groups::of(bits, 0);
+    while groups.level < TOP && !groups.is_empty() {
+        let above = groups.above();
+        counts[groups.level as usize] += u64::from(count(&groups.outside(&above).lowest));
+        groups = above;
+    }
+    if groups.level == TOP {
+        counts[TOP as usize] += u64::from(!groups.is_empty());
+    }
+}
+
+/// Which aligned groups of one level are all set, each named by its lowest bit.
+#[derive(Clone, Copy)]
+struct Groups {
+    level: u32,
+    lowest: Bits,
+}
+
+impl Groups {
+    fn of(bits: &Bits, level: u32) -> Self {
+        let mut groups = Self { level: 0, lowest: *bits };
+        while groups.level < level {
+            groups = groups.above();
+        }
+        groups
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lowest == NONE
+    }
+
+    /// The groups of the next level.
+    fn above(&self) -> Self {
+        let level = self.level + 1;
+        let lowest =
+            if level <= WORD {
+                let half = 1 << self.level;
+                from_fn(|word| {
+                    let set = self.lowest[word];
+                    set & (set >> half) & LOWEST[level as usize]
+                })
+            } else {
+                let half = 1 << (self.level - WORD);
+                from_fn(|word| {
+                    if word & (2 * half - 1) == 0 { self.lowest[word] & self.lowest[word + half] } else { 0 }
+                })
+            };
+        Self { level, lowest }
+    }
+
+    /// The groups that lie in none of the groups `above`.
+    fn outside(&self, above: &Self) -> Self {
+        let lowest = if self.level < WORD {
+            let half = 1 << self.level;
+            from_fn(|word| self.lowest[word] & !(above.lowest[word] | above.lowest[word] << half))
+        } else {
+            let half = 1 << (self.level - WORD);
+            from_fn(|word| self.lowest[word] & !(above.lowest[word] | above.lowest[word & !half]))
+        };
+        Self { level: self.level, lowest }
+    }
+
+    fn nearest(&self, end: End) -> Option<u32> {
+        let word = match end {
+            End::Bottom => self.lowest.iter().position(|&word| word != 0)?,
+            End::Top => self.lowest.iter().rposition(|&word| word != 0)?,
+        };
+        let bit = match end {
+            End::Bottom => self.lowest[word].trailing_zeros(),
+            End::Top => self.lowest[word].ilog2(),
+        };
+        Some(word as u32 * 64 + bit)
+    }
+}
+
+#[cfg(test)]
+mod tests;
