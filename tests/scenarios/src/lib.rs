@@ -57,6 +57,22 @@ pub fn fault_report(host: &RunningHost) -> Result<FaultReport> {
     FaultReport::parse(&host.transcript())
 }
 
+/// How many CPUs the monitor's `cpus` lists as running.
+///
+/// # Errors
+/// The host does not answer.
+pub fn running_cpus(host: &RunningHost) -> Result<usize> {
+    let table = host.command("cpus", ANSWER)?;
+    let is_running = |line: &&str| {
+        let mut words = line.split_whitespace();
+        words
+            .next()
+            .is_some_and(|cpu| cpu.strip_prefix("cpu").is_some_and(|number| number.parse::<u32>().is_ok()))
+            && words.any(|word| word == "running")
+    };
+    Ok(table.lines().filter(is_running).count())
+}
+
 /// `text` with every stretch of blanks and line ends as one blank: paragraphs are wrapped where the terminal ends.
 pub fn unwrapped(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")

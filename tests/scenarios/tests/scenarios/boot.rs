@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use godwit_lab::{HostSpec, MachineKind, RawFrames, RunningHost};
-use godwit_scenarios::{ANSWER, boot, ensure_says, sized_spec};
+use godwit_scenarios::{ANSWER, boot, ensure_says, running_cpus, sized_spec};
 
 /// RAM of the emulator's process that is not the host's: QEMU itself, its firmware, translated code.
 const EMULATOR_MIB: u64 = 300;
@@ -69,12 +69,8 @@ fn boots(machine: MachineKind, cpus: u32, memory: &str, managed_percent: u64) ->
     )?;
     ensure!(banner.lines().any(|line| line == "godwit ready"), "no line `godwit ready`:\n{banner}");
 
-    let table = host.command("cpus", ANSWER)?;
-    let running = (0..cpus).filter(|cpu| {
-        let of_cpu = |line: &str| line.split_whitespace().next() == Some(&format!("cpu{cpu}"));
-        table.lines().any(|line| of_cpu(line) && line.contains("running"))
-    });
-    ensure!(running.count() as u32 == cpus, "not every CPU runs:\n{table}");
+    let running = running_cpus(&host)?;
+    ensure!(running == cpus as usize, "{running} of {cpus} CPUs run");
 
     let frames = RawFrames::parse(&host.command("frames raw", ANSWER)?)?;
     let all_frames = spec.memory.mib() * 256;

@@ -70,7 +70,7 @@ fn invalid_opcode() -> Result<()> {
 #[test]
 fn general_protection() -> Result<()> {
     let report = raise("gp")?;
-    ensure_exception(&report, "general protection", 13)?;
+    ensure_exception(&report, "general protection fault", 13)?;
     ensure!(report.error_code == Some(0) && report.was_in("provoke::general_protection"), "{report:?}");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use godwit_lab::{HostSpec, MachineKind, OnReset};
-use godwit_scenarios::{ANSWER, BOOT, boot, sized_spec};
+use godwit_scenarios::{ANSWER, BOOT, boot, running_cpus, sized_spec};
 
 fn powers_off(machine: MachineKind) -> Result<()> {
     let (mut host, _) = boot(&HostSpec { machine, ..sized_spec("leaving", 2, "128MiB")? })?;
@@ -26,7 +26,7 @@ fn reboots(machine: MachineKind) -> Result<()> {
     };
     let (first, second) = (name(&first), name(&second));
     ensure!(first.is_some() && second.is_some() && first != second, "incarnations {first:?} and {second:?}");
-    ensure!(host.command("cpus", ANSWER)?.matches("running").count() == 2, "a CPU was lost");
+    ensure!(running_cpus(&host)? == 2, "a CPU was lost");
     Ok(())
 }
 
