@@ -44,6 +44,8 @@ pub struct Features {
     pub smap: bool,
     /// User-mode instruction prevention.
     pub umip: bool,
+    /// Machine checks are reported by exception and by banks of registers (MCE and MCA).
+    pub machine_check: bool,
     /// x2APIC mode.
     pub x2apic: bool,
     /// TSC-deadline mode of the local APIC timer.
@@ -103,6 +105,7 @@ impl Features {
             smep: structured.as_ref().is_some_and(|leaf| leaf.has_smep()),
             smap: structured.as_ref().is_some_and(|leaf| leaf.has_smap()),
             umip: structured.as_ref().is_some_and(|leaf| leaf.has_umip()),
+            machine_check: basic.as_ref().is_some_and(|leaf| leaf.has_mce() && leaf.has_mca()),
             x2apic: basic.as_ref().is_some_and(|leaf| leaf.has_x2apic()),
             tsc_deadline: basic.as_ref().is_some_and(|leaf| leaf.has_tsc_deadline()),
             invariant_tsc: power.is_some_and(|leaf| leaf.has_invariant_tsc()),

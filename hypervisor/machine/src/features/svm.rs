@@ -12,8 +12,11 @@ const VM_CR: u32 = 0xc001_0114;
 /// VM_CR.SVMDIS: EFER.SVME cannot be set.
 const SVMDIS: u64 = 1 << 4;
 
+/// Asks one bit of the feature leaf.
+type Bit = fn(&SvmFeatures) -> bool;
+
 /// Features by their standard names, in the order of the banner.
-const FEATURES: [(&str, fn(&SvmFeatures) -> bool); 12] = [
+const FEATURES: [(&str, Bit); 12] = [
     ("NPT", SvmFeatures::has_nested_paging),
     ("nRIP save", SvmFeatures::has_nrip),
     ("decode assists", SvmFeatures::has_decode_assists),

@@ -1,0 +1,187 @@
+//! The local APIC, in x2APIC mode where the processor has it, else memory-mapped (SDM vol. 3, chapter 12; APM vol. 2, chapter 16).
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use x86_64::{VirtAddr, registers::model_specific::Msr};
+
+use crate::interrupts::vectors;
+
+/// IA32_APIC_BASE and its bits.
+const APIC_BASE: u32 = 0x1b;
+const BASE_ENABLE: u64 = 1 << 11;
+const BASE_X2APIC: u64 = 1 << 10;
+/// Register offsets in the memory-mapped page; x2APIC's MSR is `0x800 + offset / 16`.
+const ID: u32 = 0x20;
+const TASK_PRIORITY: u32 = 0x80;
+const END_OF_INTERRUPT: u32 = 0xb0;
+const SPURIOUS_VECTOR: u32 = 0xf0;
+const ERROR_STATUS: u32 = 0x280;
+const COMMAND_LOW: u32 = 0x300;
+const COMMAND_HIGH: u32 = 0x310;
+const LVT_TIMER: u32 = 0x320;
+const LVT_LINT0: u32 = 0x350;
+const LVT_LINT1: u32 = 0x360;
+const LVT_ERROR: u32 = 0x370;
+const INITIAL_COUNT: u32 = 0x380;
+const CURRENT_COUNT: u32 = 0x390;
+const DIVIDE: u32 = 0x3e0;
+
+const SOFTWARE_ENABLE: u32 = 1 << 8;
+const LVT_MASKED: u32 = 1 << 16;
+const LVT_NMI: u32 = 0b100 << 8;
+const DIVIDE_BY_1: u32 = 0b1011;
+/// Interrupt command: delivery status, level assert, and the shorthand for everybody else.
+const DELIVERY_PENDING: u32 = 1 << 12;
+const ASSERT: u32 = 1 << 14;
+const ALL_BUT_SELF: u32 = 0b11 << 18;
+const NMI: u32 = 0b100 << 8;
+const INIT: u32 = 0b101 << 8;
+const STARTUP: u32 = 0b110 << 8;
+/// Status reads before an interrupt command is believed to be stuck.
+const COMMAND_TRIES: u32 = 1 << 20;
+
+static X2APIC: AtomicBool = AtomicBool::new(false);
+/// Where the registers are mapped; 0 before [`set_up`], and unused in x2APIC mode.
+static REGISTERS: AtomicU64 = AtomicU64::new(0);
+
+/// Chooses the mode for all processors, on the boot processor.
+///
+/// # Safety
+/// `registers` is the uncacheable mapping of the local APIC's page where `x2apic` is false, and `x2apic` is true only
+/// where CPUID reports it.
+pub unsafe fn set_up(x2apic: bool, registers: VirtAddr) {
+    X2APIC.store(x2apic, Ordering::Relaxed);
+    REGISTERS.store(registers.as_u64(), Ordering::Relaxed);
+}
+
+/// Whether the local APICs run in x2APIC mode.
+pub fn is_x2apic() -> bool {
+    X2APIC.load(Ordering::Relaxed)
+}
+
+/// Turns on the calling processor's local APIC: timer masked, LINT0 masked (the legacy controllers are silent), LINT1 NMI.
+pub fn enable() {
+    let mut base = Msr::new(APIC_BASE);
+    // SAFETY: sets the enable bits of this processor's own APIC, x2APIC only where `set_up`'s caller saw it in CPUID; the
+    // base address stays as it is. Going from xAPIC to x2APIC is the one allowed direction (SDM vol. 3, 12.12.5).
+    unsafe {
+        let value = base.read() | BASE_ENABLE;
+        base.write(value);
+        if is_x2apic() {
+            base.write(value | BASE_X2APIC);
+        }
+    }
+    write(TASK_PRIORITY, 0);
+    write(LVT_TIMER, LVT_MASKED | u32::from(vectors::TIMER));
+    write(LVT_LINT0, LVT_MASKED);
+    write(LVT_LINT1, LVT_NMI);
+    write(LVT_ERROR, LVT_MASKED);
+    write(DIVIDE, DIVIDE_BY_1);
+    write(ERROR_STATUS, 0);
+    write(SPURIOUS_VECTOR, SOFTWARE_ENABLE | u32::from(vectors::SPURIOUS));
+    end_of_interrupt();
+}
+
+/// The calling processor's APIC id.
+pub fn id() -> u32 {
+    if is_x2apic() { read(ID) } else { read(ID) >> 24 }
+}
+
+/// Tells the APIC that the interrupt in service is done.
+pub fn end_of_interrupt() {
+    write(END_OF_INTERRUPT, 0);
+}
+
+/// Interrupts the processor with APIC id `to`.
+pub fn send(to: u32, vector: u8) {
+    command(to, ASSERT | u32::from(vector));
+}
+
+/// Sends a non-maskable interrupt to the processor with APIC id `to`.
+pub fn send_nmi(to: u32) {
+    command(to, ASSERT | NMI);
+}
+
+/// Sends a non-maskable interrupt to every other processor. Does nothing before [`set_up`].
+pub fn nmi_to_others() {
+    if is_x2apic() || REGISTERS.load(Ordering::Relaxed) != 0 {
+        command(0, ASSERT | NMI | ALL_BUT_SELF);
+    }
+}
+
+/// Resets the processor with APIC id `to` to wait for a start-up message.
+pub fn send_init(to: u32) {
+    command(to, ASSERT | INIT);
+}
+
+/// Starts the processor with APIC id `to` in real mode at `page * 4096`.
+pub fn send_startup(to: u32, page: u8) {
+    command(to, ASSERT | STARTUP | u32::from(page));
+}
+
+/// Starts the timer: one interrupt at [`vectors::TIMER`] after `count` ticks.
+pub fn start_timer(count: u32) {
+    write(LVT_TIMER, u32::from(vectors::TIMER));
+    write(INITIAL_COUNT, count);
+}
+
+/// Starts the timer without an interrupt, for measuring how fast it counts.
+pub fn start_silent_timer(count: u32) {
+    write(LVT_TIMER, LVT_MASKED | u32::from(vectors::TIMER));
+    write(INITIAL_COUNT, count);
+}
+
+/// Stops the timer.
+pub fn stop_timer() {
+    write(INITIAL_COUNT, 0);
+}
+
+/// What is left of the timer's count.
+pub fn timer_count() -> u32 {
+    read(CURRENT_COUNT)
+}
+
+fn command(to: u32, low: u32) {
+    if is_x2apic() {
+        // Orders earlier stores (mail) before the interrupt: writing this MSR does not (SDM vol. 3, 12.12.3).
+        core::sync::atomic::fence(Ordering::SeqCst);
+        // SAFETY: MSR 0x830 is the interrupt command register in x2APIC mode, written whole. What is sent is one of this
+        // module's messages: a vector with a gate, NMI (served on its own stack), or INIT and start-up.
+        unsafe { Msr::new(0x830).write(u64::from(to) << 32 | u64::from(low)) };
+        return;
+    }
+    for _ in 0..COMMAND_TRIES {
+        if read(COMMAND_LOW) & DELIVERY_PENDING == 0 {
+            break;
+        }
+        core::hint::spin_loop();
+    }
+    write(COMMAND_HIGH, to << 24);
+    write(COMMAND_LOW, low);
+}
+
+fn read(register: u32) -> u32 {
+    if is_x2apic() {
+        // SAFETY: the MSR exists in x2APIC mode for every register that this module reads.
+        return unsafe { Msr::new(0x800 + (register >> 4)).read() } as u32;
+    }
+    let base = REGISTERS.load(Ordering::Relaxed);
+    if base == 0 {
+        return 0;
+    }
+    // SAFETY: `set_up`'s caller mapped the APIC's page there; the offset is one of this module's, inside the page, aligned.
+    unsafe { ((base + u64::from(register)) as *const u32).read_volatile() }
+}
+
+fn write(register: u32, value: u32) {
+    if is_x2apic() {
+        // SAFETY: the MSR exists in x2APIC mode and is writable for every register that this module writes there.
+        unsafe { Msr::new(0x800 + (register >> 4)).write(u64::from(value)) };
+        return;
+    }
+    let base = REGISTERS.load(Ordering::Relaxed);
+    if base != 0 {
+        // SAFETY: as in `read`; the registers written here are writable.
+        unsafe { ((base + u64::from(register)) as *mut u32).write_volatile(value) };
+    }
+}

@@ -1,0 +1,94 @@
+//! The serial console: COM1, a 16550, shared by the log, the monitor and the fault report.
+
+use core::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use spin::Mutex;
+use uart_16550::{BaudRate, Config, Uart16550, backend::PioBackend, spec::registers::IER};
+
+/// The first I/O port of COM1.
+const COM1: u16 = 0x3f8;
+/// Status reads before a byte is given up: about a second on a slow port, and a port that is stuck cannot stop a host.
+const SEND_TRIES: u32 = 1 << 20;
+
+static PORT: Mutex<Option<Uart16550<PioBackend>>> = Mutex::new(None);
+static LINES_LOGGED: AtomicU64 = AtomicU64::new(0);
+
+/// Starts the port at 115200 baud, 8-N-1. A machine without it stays silent.
+pub fn start() {
+    let mut port = PORT.lock();
+    // SAFETY: COM1's eight ports are the console's alone: nothing else in the image names them, and `PORT` is made once
+    // on the boot CPU.
+    let Ok(mut uart) = (unsafe { Uart16550::new_port(COM1) }) else { return };
+    let config = Config { baud_rate: BaudRate::Baud115200, ..Config::DEFAULT };
+    if uart.init(config).is_ok() {
+        *port = Some(uart);
+    }
+}
+
+/// Lets the port raise its interrupt when a byte arrives, so that an idle CPU wakes for it.
+pub fn enable_receive_interrupt() {
+    if let Some(uart) = PORT.lock().as_mut() {
+        uart.enable_interrupts(IER::DATA_READY);
+    }
+}
+
+/// Writes `bytes`; `\n` becomes CR LF.
+pub fn write(bytes: &[u8]) {
+    let mut port = PORT.lock();
+    let Some(uart) = port.as_mut() else { return };
+    for &byte in bytes {
+        if byte == b'\n' {
+            send(uart, b'\r');
+        }
+        send(uart, byte);
+    }
+}
+
+/// A byte that was typed, if any.
+pub fn read() -> Option<u8> {
+    PORT.lock().as_mut()?.try_receive_byte().ok()
+}
+
+/// How many log lines were written so far.
+pub fn lines_logged() -> u64 {
+    LINES_LOGGED.load(Ordering::Relaxed)
+}
+
+/// Writes a whole log line at once, so that two CPUs' lines do not mix.
+pub fn log_line(line: &[u8]) {
+    write(line);
+    LINES_LOGGED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Takes the port from whoever holds it.
+///
+/// # Safety
+/// Every other CPU has been stopped for good, and this one never returns to the code that may hold the lock.
+pub unsafe fn seize() {
+    if PORT.is_locked() {
+        // SAFETY: the caller promises that the holder never runs again, so no second reference to the port is used.
+        unsafe { PORT.force_unlock() };
+    }
+}
+
+/// Formats straight to the console.
+pub struct Writer;
+
+impl fmt::Write for Writer {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        write(text.as_bytes());
+        Ok(())
+    }
+}
+
+fn send(uart: &mut Uart16550<PioBackend>, byte: u8) {
+    for _ in 0..SEND_TRIES {
+        if uart.try_send_byte(byte).is_ok() {
+            return;
+        }
+        core::hint::spin_loop();
+    }
+}
