@@ -24,7 +24,7 @@ pub(crate) struct Answer {
 /// One CPU's loop: serve mail, keep no more frames than needed, sleep. Every CPU but the first does nothing else yet.
 pub struct CpuLoop<'a, 'm> {
     machine: &'a dyn Machine,
-    pub(crate) frames: CpuFrames<'a, 'm>,
+    frames: CpuFrames<'a, 'm>,
     unsent: ArrayVec<(CpuNumber, Mail), MAX_UNSENT>,
     answers_lost: u64,
 }
@@ -33,6 +33,11 @@ impl<'a, 'm> CpuLoop<'a, 'm> {
     /// The loop of the CPU that calls.
     pub fn new(machine: &'a dyn Machine, frames: &'a Frames<'m>) -> Self {
         Self { machine, frames: frames.cpu(), unsent: ArrayVec::new(), answers_lost: 0 }
+    }
+
+    /// What this CPU allocates and frees with.
+    pub fn frames(&mut self) -> &mut CpuFrames<'a, 'm> {
+        &mut self.frames
     }
 
     /// One turn: serves what came and sleeps until more does.

@@ -54,7 +54,7 @@ impl<'a, 'm> Host<'a, 'm> {
     /// One turn of the loop: mail, then the monitor or the job it runs, then sleep where nothing waits.
     pub fn turn(&mut self) {
         self.state.serve_mail();
-        self.state.cpu.frames.poll();
+        self.state.cpu.frames().poll();
         // Writing to the console cannot fail. Were it to, the next turn would go on where this one stopped.
         let wish = self.advance().unwrap_or(Wish::Turn);
         self.console.flush();

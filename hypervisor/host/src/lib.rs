@@ -10,6 +10,7 @@ pub mod command_line;
 mod console;
 mod cpu_loop;
 pub mod description;
+pub mod excerpt;
 pub mod fragment;
 mod host;
 mod job;

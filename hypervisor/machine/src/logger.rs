@@ -14,7 +14,7 @@ struct SerialLog;
 static LOG: SerialLog = SerialLog;
 
 /// Starts logging at `level`.
-pub fn start(level: LevelFilter) {
+pub(crate) fn start(level: LevelFilter) {
     // A second call finds the same log set already.
     let _ = log::set_logger(&LOG);
     log::set_max_level(level);

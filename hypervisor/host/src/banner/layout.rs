@@ -27,10 +27,29 @@ impl<'w, W: Write> Paragraph<'w, W> {
         Ok(Self { out, column: INDENT, word: ArrayString::new(), word_columns: 0, space: false })
     }
 
+    /// Adds `text` as one word, spaces and all: a name of several words is not torn apart.
+    pub(crate) fn unbroken(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            self.push(character)?;
+        }
+        Ok(())
+    }
+
     /// Ends the paragraph and its last line.
     pub(crate) fn end(mut self) -> fmt::Result {
         self.flush_word()?;
         self.out.write_char('\n')
+    }
+
+    /// Adds a character to the word, as `?` where it is a control character.
+    fn push(&mut self, character: char) -> fmt::Result {
+        let shown = if character.is_control() { '?' } else { character };
+        if self.word_columns == COLUMNS - INDENT || self.word.try_push(shown).is_err() {
+            self.flush_word()?;
+            self.word.try_push(shown).map_err(|_| fmt::Error)?;
+        }
+        self.word_columns += 1;
+        Ok(())
     }
 
     fn flush_word(&mut self) -> fmt::Result {
@@ -62,12 +81,7 @@ impl<W: Write> Write for Paragraph<'_, W> {
                 self.space = true;
                 continue;
             }
-            let shown = if character.is_control() { '?' } else { character };
-            if self.word_columns == COLUMNS - INDENT || self.word.try_push(shown).is_err() {
-                self.flush_word()?;
-                self.word.try_push(shown).map_err(|_| fmt::Error)?;
-            }
-            self.word_columns += 1;
+            self.push(character)?;
         }
         Ok(())
     }
@@ -82,7 +96,9 @@ pub(crate) fn paragraph(out: &mut impl Write, label: &str, text: fmt::Arguments<
 
 #[cfg(test)]
 mod tests {
-    use super::{COLUMNS, INDENT, paragraph};
+    use core::fmt::Write;
+
+    use super::{COLUMNS, INDENT, Paragraph, paragraph};
 
     fn text(label: &str, text: &str) -> String {
         let mut out = String::new();
@@ -108,6 +124,19 @@ mod tests {
         let long = text("note", &format!("a {} b", "x".repeat(300)));
         assert!(long.lines().all(|line| line.len() <= COLUMNS), "{long}");
         assert_eq!(long.matches('x').count(), 300);
+    }
+
+    #[test]
+    fn a_name_of_several_words_stays_in_one_piece() {
+        let mut out = String::new();
+        let mut list = Paragraph::begin(&mut out, "svm").unwrap();
+        for _ in 0..20 {
+            list.write_str(" ").unwrap();
+            list.unbroken("VMCB clean bits,").unwrap();
+        }
+        list.end().unwrap();
+        assert!(out.lines().all(|line| line.len() <= COLUMNS && line.ends_with("VMCB clean bits,")), "{out}");
+        assert_eq!(out.matches("VMCB clean bits,").count(), 20);
     }
 
     #[test]

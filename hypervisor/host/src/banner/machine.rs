@@ -27,11 +27,11 @@ pub fn processor(out: &mut impl Write, description: &Description) -> fmt::Result
         out,
         "",
         format_args!(
-            "{running} of {} CPU{plural} running, {apic}, {physical_address_bits} physical address bits, \
-             TSC {mhz}.{tenths} MHz by {tsc_source}",
+            "{running} of {} CPU{plural} running, {apic}, {physical_address_bits} physical address bits",
             cpus.len()
         ),
     )?;
+    paragraph(out, "", format_args!("time stamp counter at {mhz}.{tenths} MHz by {tsc_source}"))?;
     for (number, _) in cpus.iter().enumerate().filter(|(_, cpu)| cpu.state == CpuState::Silent) {
         paragraph(out, "", format_args!("cpu{number} did not answer the start signal"))?;
     }
@@ -68,7 +68,9 @@ pub fn virtualization(out: &mut impl Write, description: &Description) -> fmt::R
         let mut list = Paragraph::begin(out, label.take().unwrap_or(""))?;
         write!(list, "{word}:")?;
         while let Some(Feature { name, .. }) = named.next() {
-            write!(list, " {name}{}", if named.peek().is_some() { "," } else { "" })?;
+            list.write_char(' ')?;
+            list.unbroken(name)?;
+            list.write_str(if named.peek().is_some() { "," } else { "" })?;
         }
         list.end()?;
     }

@@ -12,10 +12,10 @@ use arrayvec::ArrayVec;
 use log::LevelFilter;
 
 pub use keys::{KEYS, Key, MAX_CPUS};
-pub use problem::{Excerpt, Problem, ProblemKind};
+pub use problem::{Problem, ProblemKind};
 use words::{Shape, words};
 
-use crate::{fragment::FragmentSetting, name::Name, spelling};
+use crate::{excerpt::Excerpt, fragment::FragmentSetting, name::Name, spelling};
 
 /// Problems that are kept in words; more are counted.
 pub const MAX_PROBLEMS: usize = 16;

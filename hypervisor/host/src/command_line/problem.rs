@@ -2,35 +2,8 @@
 
 use core::fmt::{self, Write};
 
-use arrayvec::ArrayString;
-
 use super::{KEYS, Key};
-
-/// A piece of the command line as it is shown in a message: cut at 40 bytes, with control characters replaced, so that
-/// nothing on a command line can move the cursor of whoever reads the message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Excerpt(ArrayString<40>);
-
-impl Excerpt {
-    pub(super) fn new(text: &str) -> Self {
-        let mut kept = ArrayString::new();
-        for character in text.chars() {
-            let shown = if character.is_control() { '?' } else { character };
-            if kept.len() + shown.len_utf8() + '…'.len_utf8() > kept.capacity() {
-                let _ = kept.try_push('…');
-                break;
-            }
-            kept.push(shown);
-        }
-        Self(kept)
-    }
-}
-
-impl fmt::Display for Excerpt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::excerpt::Excerpt;
 
 /// One problem of the command line. What it concerns keeps its default.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

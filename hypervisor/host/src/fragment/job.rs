@@ -42,7 +42,7 @@ pub(crate) struct FragmentJob<'a, 'm> {
 impl<'a, 'm> FragmentJob<'a, 'm> {
     /// Begins to fragment memory, which must not be fragmented by another setting already.
     pub(crate) fn new(state: &mut HostState<'a, 'm>, setting: FragmentSetting) -> Self {
-        state.cpu.frames.drain();
+        state.cpu.frames().drain();
         state.pins.setting = Some(setting);
         let before = state.frames.report();
         let free_blocks = before.free_2m_runs();
@@ -85,7 +85,7 @@ impl<'a, 'm> FragmentJob<'a, 'm> {
                 break;
             }
             // A place that was chosen twice, or that somebody took meanwhile, is passed over.
-            if let Ok(run) = state.cpu.frames.allocate_at(FrameRange::new(frame, 1), mobility) {
+            if let Ok(run) = state.cpu.frames().allocate_at(FrameRange::new(frame, 1), mobility) {
                 state.pins.keep(run);
                 taken += 1;
             }
@@ -128,13 +128,13 @@ impl<'a, 'm> Job<'a, 'm> for FragmentJob<'a, 'm> {
         if let Some(why) = self.stopped {
             writeln!(out, "stopped early: {why}")?;
         }
-        state.cpu.frames.drain();
+        state.cpu.frames().drain();
         self.say(state, out)?;
         Ok(Step::Done)
     }
 
     fn cancel(&mut self, state: &mut HostState<'a, 'm>, out: &mut Console<'a>) -> fmt::Result {
-        state.cpu.frames.drain();
+        state.cpu.frames().drain();
         self.say(state, out)?;
         writeln!(out, "stopped early; \"defragment\" gives the frames back")
     }
@@ -154,19 +154,19 @@ impl GiveBackJob {
 
 impl<'a, 'm> Job<'a, 'm> for GiveBackJob {
     fn step(&mut self, state: &mut HostState<'a, 'm>, out: &mut Console<'a>) -> Result<Step, fmt::Error> {
-        self.frames += state.pins.give_back(&mut state.cpu.frames, FRAMES_PER_STEP);
+        self.frames += state.pins.give_back(state.cpu.frames(), FRAMES_PER_STEP);
         if state.pins.count() > 0 {
             return Ok(Step::Again);
         }
         state.pins.setting = None;
-        state.cpu.frames.drain();
+        state.cpu.frames().drain();
         writeln!(out, "gave {} frames back", self.frames)?;
         say_change(out, &self.before, &state.frames.report())?;
         Ok(Step::Done)
     }
 
     fn cancel(&mut self, state: &mut HostState<'a, 'm>, out: &mut Console<'a>) -> fmt::Result {
-        state.cpu.frames.drain();
+        state.cpu.frames().drain();
         writeln!(out, "stopped early: {} frames given back, {} still held", self.frames, state.pins.count())
     }
 }

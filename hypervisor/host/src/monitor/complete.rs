@@ -1,6 +1,8 @@
 //! What the tab key completes.
 
-use super::commands::{COMMANDS, MAX_WORDS, Words};
+use alloc::vec::Vec;
+
+use super::commands::COMMANDS;
 use crate::selftest::SELFTESTS;
 
 /// What the word before the cursor can become.
@@ -11,7 +13,7 @@ pub(super) enum Completion {
     /// This text goes in at the cursor; it may be a space only.
     Insert(&'static str, Space),
     /// These are possible.
-    Choices(Words),
+    Choices(Vec<&'static str>),
 }
 
 /// Whether a space follows what is inserted.
@@ -31,7 +33,7 @@ pub(super) fn complete(text: &str) -> Completion {
     let mut choices = match (earlier.next(), earlier.next()) {
         (None, _) => COMMANDS.iter().map(|command| command.name).collect(),
         (Some(command), None) => arguments(command),
-        _ => Words::new(),
+        _ => Vec::new(),
     };
     choices.retain(|choice| choice.starts_with(word));
     match choices.as_slice() {
@@ -50,14 +52,14 @@ pub(super) fn complete(text: &str) -> Completion {
 }
 
 /// The words that `command` takes first.
-fn arguments(command: &str) -> Words {
+fn arguments(command: &str) -> Vec<&'static str> {
     match COMMANDS.iter().find(|known| known.name == command) {
         Some(known) if known.name == "help" => COMMANDS.iter().map(|command| command.name).collect(),
         Some(known) if known.name == "selftest" => {
-            SELFTESTS.iter().map(|test| test.name).chain(["all"]).take(MAX_WORDS).collect()
+            SELFTESTS.iter().map(|test| test.name).chain(["all"]).collect()
         }
-        Some(known) => known.words.iter().copied().take(MAX_WORDS).collect(),
-        None => Words::new(),
+        Some(known) => known.words.to_vec(),
+        None => Vec::new(),
     }
 }
 
@@ -67,7 +69,7 @@ mod tests {
 
     fn choices(text: &str) -> Vec<&'static str> {
         match complete(text) {
-            Completion::Choices(words) => words.to_vec(),
+            Completion::Choices(words) => words,
             other => panic!("{text:?}: {other:?}"),
         }
     }

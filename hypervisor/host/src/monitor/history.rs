@@ -97,7 +97,7 @@ mod tests {
         history.remember(&text("a"));
         history.remember(&text("b"));
         assert_eq!((history.up(""), history.up("")), (Some(text("b")), Some(text("a"))));
-        history.remember(&text("a"));
-        assert_eq!(history.up(""), Some(text("a")));
+        history.remember(&text("c"));
+        assert_eq!(history.up(""), Some(text("c")));
     }
 }

@@ -47,7 +47,7 @@ impl Check for FramesCheck {
             if let Answers::Waiting(step) = answers(state) {
                 return step;
             }
-            state.cpu.frames.drain();
+            state.cpu.frames().drain();
             self.before = Some(state.frames.report());
         }
         match self.work(state) {
@@ -61,9 +61,9 @@ impl Check for FramesCheck {
         state.round = None;
         for run in self.held.drain(..) {
             // A run that is refused is lost: the comparison says so, or the check has failed already.
-            let _ = state.cpu.frames.free(run);
+            let _ = state.cpu.frames().free(run);
         }
-        state.cpu.frames.drain();
+        state.cpu.frames().drain();
     }
 }
 
@@ -91,7 +91,7 @@ impl FramesCheck {
         if generator.below(8) == 0 {
             let frames = 1 + generator.below(4 * Order::LARGE.frames());
             let runs: Result<ArrayVec<FrameRun, MAX_RUNS>, _> =
-                state.cpu.frames.allocate_runs(frames, Order::LARGE, MAX_RUNS, mobility);
+                state.cpu.frames().allocate_runs(frames, Order::LARGE, MAX_RUNS, mobility);
             let Ok(runs) = runs else {
                 self.refused += 1;
                 return Ok(());
@@ -104,7 +104,7 @@ impl FramesCheck {
             self.allocated_frames += frames;
             return Ok(());
         }
-        let Ok(run) = state.cpu.frames.allocate(order, mobility) else {
+        let Ok(run) = state.cpu.frames().allocate(order, mobility) else {
             self.refused += 1;
             return Ok(());
         };
@@ -125,7 +125,7 @@ impl FramesCheck {
             Err(whole) => [Some(whole), None],
         };
         for piece in pieces.into_iter().flatten() {
-            state.cpu.frames.free(piece).map_err(|error| format!("{error}"))?;
+            state.cpu.frames().free(piece).map_err(|error| format!("{error}"))?;
         }
         Ok(())
     }
@@ -149,7 +149,7 @@ impl FramesCheck {
         let after = state.frames.report();
         match &self.before {
             Some(before) if *before == after => CheckStep::Passed(format!(
-                "{OPERATIONS} operations, {} frames given out, {} requests refused, report as before",
+                "{OPERATIONS} operations, {} frames out and back, {} requests refused",
                 self.allocated_frames, self.refused
             )),
             Some(before) => CheckStep::Failed(format!(

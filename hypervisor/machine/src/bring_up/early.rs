@@ -23,7 +23,9 @@ use crate::{
 const EARLY_STACK: usize = 8 << 10;
 
 #[repr(align(16))]
-struct EarlyStacks([[u8; EARLY_STACK]; INTERRUPT_STACKS]);
+struct EarlyStacks(
+    #[expect(dead_code, reason = "only its address is used")] [[u8; EARLY_STACK]; INTERRUPT_STACKS],
+);
 
 static mut STACKS: EarlyStacks = EarlyStacks([[0; EARLY_STACK]; INTERRUPT_STACKS]);
 static mut TABLES: Option<Tables> = None;

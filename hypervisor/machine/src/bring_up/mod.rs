@@ -21,9 +21,17 @@ use godwit_host::{
 use spin::Once;
 
 use crate::{
-    boot::pvh::start_info, cpu::stacks::Stacks, features::Features, hardware::Hardware, heap::Heap,
-    memory::direct_map::BootMap,
+    boot::pvh::start_info,
+    cpu::stacks::Stacks,
+    features::Features,
+    hardware::Hardware,
+    heap::Heap,
+    memory::{direct_map::BootMap, image},
 };
+
+/// Bytes of the boot stack that must stay untouched. It has no guard page: what lies below it is the image's own, in tables
+/// of 2 MiB pages.
+const BOOT_STACK_RESERVE: u64 = 64 << 10;
 
 /// A machine that is up, and what it was told at boot.
 pub struct Up {
@@ -99,6 +107,13 @@ extern "C" fn on_own_stack() -> ! {
     let Some(ground) = GROUND.get() else {
         early::give_up(format_args!("nothing was prepared for the boot processor"))
     };
+    let (used, size) = (image::boot_stack_used(), image::boot_stack().bytes());
+    log::debug!("the boot stack was used to {used} of {size} bytes");
+    if used > size - BOOT_STACK_RESERVE {
+        early::give_up(format_args!(
+            "the boot stack overflowed into the image's variables: {used} of {size} bytes used"
+        ));
+    }
     let machine: &'static Hardware = Box::leak(Box::new(platform::find(ground)));
     processors::release(machine);
     (ground.next.host)(Up {

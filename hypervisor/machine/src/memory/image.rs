@@ -69,6 +69,16 @@ pub fn boot_stack() -> Span {
     Span::between(&raw const __boot_stack_start, &raw const __boot_stack_end)
 }
 
+/// Bytes of the boot stack that were ever written, by its zeroes that are left. The processor must have left it.
+pub fn boot_stack_used() -> u64 {
+    let stack = boot_stack();
+    let untouched = (stack.start..stack.end).step_by(8).take_while(|&at| {
+        // SAFETY: the stack is part of the image's data, mapped and aligned; nobody runs on it any more.
+        unsafe { (at as *const u64).read_volatile() == 0 }
+    });
+    stack.bytes() - 8 * untouched.count() as u64
+}
+
 /// The names of the image's functions, as `cargo xtask build` wrote them (all zero bytes where it did not).
 pub fn symbol_bytes() -> &'static [u8] {
     let span = Span::between(&raw const __symbols_start, &raw const __symbols_end);

@@ -29,8 +29,10 @@ fn row(label: &str, hosts: &[(String, RawFrames)], cell: impl Fn(&(String, RawFr
     format!("  {label:<LABEL_COLUMNS$}{cells}\n")
 }
 
+/// Rounded down, as the host's own monitor does.
 fn mebibytes(frames: u64) -> String {
-    format!("{:.1} MiB", frames as f64 * RawFrames::FRAME_BYTES as f64 / f64::from(1 << 20))
+    let tenths = frames * RawFrames::FRAME_BYTES * 10 / (1 << 20);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
 }
 
 fn percent(part: u64, whole: u64) -> String {

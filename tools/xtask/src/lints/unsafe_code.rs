@@ -9,8 +9,10 @@ const ALLOWED: &[&str] =
 /// What an `unsafe` begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Use {
-    /// A block, an implementation, an extern block, an attribute: here somebody vouches for something.
+    /// A block, an implementation, an extern block: here somebody vouches for something.
     Promise,
+    /// An attribute, such as a symbol's name: a word of explanation is enough.
+    Attribute,
     /// A function or a trait: here something is asked of others.
     Demand,
     /// A function pointer's type: nothing happens.
@@ -25,7 +27,7 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
     for at in source.find_word("unsafe") {
         let line = source.line_of(at);
         let kind = classify(&source.code()[at + "unsafe".len()..]);
-        if kind == Use::Type {
+        if kind == Use::Type || (kind == Use::Demand && in_trait_implementation(&source.code()[..at])) {
             continue;
         }
         if !allowed {
@@ -33,11 +35,13 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
         }
         let says = |comment: &str| match kind {
             Use::Demand => comment.contains("# Safety") || has_reason(comment),
+            Use::Attribute => !comment.trim().is_empty(),
             _ => has_reason(comment),
         };
         if !said_above(&code, &comments, line, says) {
             let wanted = match kind {
                 Use::Demand => "a `# Safety` section or a `// SAFETY:` comment",
+                Use::Attribute => "a comment",
                 _ => "a `// SAFETY:` comment",
             };
             findings.push(source.finding(line, format!("unsafe without {wanted} directly above")));
@@ -82,11 +86,32 @@ fn classify(after: &str) -> Use {
     if rest.starts_with("trait") {
         return Use::Demand;
     }
+    if rest.starts_with('(') {
+        return Use::Attribute;
+    }
     match rest.strip_prefix("fn") {
         Some(signature) if signature.trim_start().starts_with('(') => Use::Type,
         Some(_) => Use::Demand,
         None => Use::Promise,
     }
+}
+
+/// Whether code that follows `before` stands directly in the implementation of a trait, whose own documentation holds then.
+fn in_trait_implementation(before: &str) -> bool {
+    let mut depth = 0;
+    let opening = before.bytes().rposition(|byte| {
+        match byte {
+            b'}' => depth += 1,
+            b'{' if depth == 0 => return true,
+            b'{' => depth -= 1,
+            _ => {}
+        }
+        false
+    });
+    let Some(opening) = opening else { return false };
+    let head = before[..opening].rsplit([';', '{', '}']).next().unwrap_or_default();
+    let mut words = head.split_whitespace();
+    words.any(|word| word == "impl" || word.starts_with("impl<")) && words.any(|word| word == "for")
 }
 
 /// Whether the comment gives a reason after the marker.
@@ -134,7 +159,8 @@ mod tests {
             "/// # Safety\n/// It is.\npub unsafe trait T {}",
             "// SAFETY: it owns nothing.\nunsafe impl Send for X {}",
             "// SAFETY: the linker script defines it.\nunsafe extern \"C\" {\n    static X: u8;\n}",
-            "// SAFETY: the name is ours.\n#[unsafe(no_mangle)]\nfn f() {}",
+            "/// The name is ours.\n#[unsafe(no_mangle)]\nfn f() {}",
+            "// SAFETY: it is.\nunsafe impl<T> GlobalAlloc for X<T> {\n    fn g() { 1 }\n    unsafe fn alloc(&self) {}\n}",
             "struct S {\n    f: unsafe extern \"C\" fn(u8),\n    g: unsafe fn(),\n}",
             "let x = /* SAFETY: p is valid. */ unsafe { *p };",
             "// unsafe { nothing }\nlet x = \"unsafe {\";",
@@ -160,6 +186,7 @@ mod tests {
             ("/// # Safety\n/// Not for blocks.\nlet x = unsafe { *p };", 3),
             ("unsafe extern \"C\" { static X: u8; }", 1),
             ("#[unsafe(no_mangle)]\nfn f() {}", 1),
+            ("impl X {\n    fn g() {}\n    unsafe fn alloc(&self) {}\n}", 3),
             ("#![allow(unsafe_code)]", 1),
             ("#![expect(unsafe_code, dead_code)]", 1),
         ] {

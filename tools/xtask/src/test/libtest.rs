@@ -66,9 +66,14 @@ fn ignored(line: &str) -> Option<&str> {
 /// The lines of `output` that say what went wrong, the last ones where there are many.
 pub(super) fn relevant(output: &str) -> String {
     let chatter = |line: &str| {
-        let first = line.split_whitespace().next().unwrap_or_default();
-        (line.starts_with("  ") && CHATTER.contains(&first))
-            || (line.starts_with("test ") && line.ends_with(" ok"))
+        let words: Vec<_> = line.split_whitespace().collect();
+        match words[..] {
+            [first, ..] if line.starts_with("  ") => CHATTER.contains(&first),
+            ["test", "result:", verdict, ..] => verdict == "ok.",
+            ["test", .., verdict] => verdict == "ok",
+            ["running", _, what] => what.starts_with("test"),
+            _ => false,
+        }
     };
     let mut lines: Vec<_> = output.lines().filter(|line| !chatter(line)).collect();
     lines.dedup_by(|a, b| a.trim().is_empty() && b.trim().is_empty());

@@ -77,7 +77,8 @@ fn report(outcomes: &[(Step, Outcome)], started: Instant) {
     }
     let sum =
         |count: fn(&Outcome) -> usize| outcomes.iter().map(|(_, outcome)| count(outcome)).sum::<usize>();
-    println!("{} steps in {:.0} s", outcomes.len(), started.elapsed().as_secs_f32());
+    let plural = if outcomes.len() == 1 { "" } else { "s" };
+    println!("{} step{plural} in {:.0} s", outcomes.len(), started.elapsed().as_secs_f32());
     println!(
         "{} passed, {} failed, {} skipped",
         sum(|outcome| outcome.passed),

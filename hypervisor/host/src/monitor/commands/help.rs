@@ -2,8 +2,11 @@
 
 use core::fmt::{self, Write};
 
-use super::{COMMANDS, Outcome, find, unknown};
+use super::{COMMANDS, Outcome, command_names, find, unknown};
 use crate::{banner::layout::paragraph, console::Console, state::HostState};
+
+/// Columns for the longest command and its usage.
+const USAGE_COLUMNS: usize = 24;
 
 pub(super) fn help<'a, 'm>(
     _state: &mut HostState<'a, 'm>,
@@ -13,15 +16,8 @@ pub(super) fn help<'a, 'm>(
     match arguments {
         [] => {
             for command in &COMMANDS {
-                let name_and_usage = command.name.len() + 1 + command.usage.len();
-                write!(out, "  {} {}", command.name, command.usage)?;
-                // A long usage takes a line of its own.
-                if name_and_usage > 24 {
-                    write!(out, "\n  {:24}", "")?;
-                } else {
-                    write!(out, "{:width$}", "", width = 24 - name_and_usage)?;
-                }
-                writeln!(out, " {}", command.about)?;
+                let usage_columns = USAGE_COLUMNS.saturating_sub(command.name.len() + 1);
+                writeln!(out, "  {} {:<usage_columns$} {}", command.name, command.usage, command.about)?;
             }
             writeln!(out, "\n  Tab completes, the up key goes back in history, Ctrl-C stops what runs.")?;
         }
@@ -33,7 +29,7 @@ pub(super) fn help<'a, 'm>(
                     paragraph(out, "", format_args!("{}", command.details))?;
                 }
             }
-            None => unknown(out, name)?,
+            None => unknown(out, "command", name, command_names())?,
         },
         _ => return Ok(Outcome::Usage),
     }

@@ -16,7 +16,10 @@ pub(super) fn log<'a, 'm>(
         [] => {}
         [level] => match level.parse::<LevelFilter>() {
             Ok(level) => log::set_max_level(level),
-            Err(_) => return Ok(Outcome::Usage),
+            Err(_) => {
+                writeln!(out, "log: expected off, error, warn, info, debug or trace")?;
+                return Ok(Outcome::Done);
+            }
         },
         _ => return Ok(Outcome::Usage),
     }

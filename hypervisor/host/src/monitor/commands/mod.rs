@@ -12,13 +12,7 @@ use core::fmt::{self, Write};
 
 use arrayvec::ArrayVec;
 
-use crate::{console::Console, job::Job, spelling, state::HostState};
-
-/// Words of a list of choices at most.
-pub(super) const MAX_WORDS: usize = 32;
-
-/// A short list of words.
-pub(super) type Words = ArrayVec<&'static str, MAX_WORDS>;
+use crate::{console::Console, excerpt::Excerpt, job::Job, spelling, state::HostState};
 
 /// Words of an entered line that are looked at.
 const MAX_ARGUMENTS: usize = 8;
@@ -104,9 +98,9 @@ pub(super) static COMMANDS: [Command; 13] = [
     },
     Command {
         name: "log",
-        usage: "[off|error|warn|info|debug|trace]",
+        usage: "[LEVEL]",
         about: "show or set how much is logged",
-        details: "",
+        details: "LEVEL is off, error, warn, info, debug or trace; each level includes those before it.",
         words: &["off", "error", "warn", "info", "debug", "trace"],
         run: log::log,
     },
@@ -172,7 +166,7 @@ pub(super) fn run<'a, 'm>(
         line.split_ascii_whitespace().take(MAX_ARGUMENTS + 1).collect();
     let Some((&name, arguments)) = words.split_first() else { return Ok(None) };
     let Some(command) = find(name) else {
-        unknown(out, name)?;
+        unknown(out, "command", name, command_names())?;
         return Ok(None);
     };
     match (command.run)(state, out, arguments)? {
@@ -191,10 +185,24 @@ fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
-/// Says that there is no command `name`, and which one may be meant.
-fn unknown(out: &mut Console<'_>, name: &str) -> fmt::Result {
-    match spelling::nearest(name, COMMANDS.iter().map(|command| command.name)) {
-        Some(nearest) => writeln!(out, "unknown command \"{name}\": did you mean \"{nearest}\"?"),
-        None => writeln!(out, "unknown command \"{name}\"; \"help\" lists the commands"),
+/// Says that there is no `what` (a command, a selftest) called `name`, and which of the known ones may be meant.
+fn unknown(
+    out: &mut Console<'_>,
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> fmt::Result {
+    let shown = Excerpt::new(name);
+    match spelling::nearest(name, known) {
+        Some(nearest) => writeln!(out, "unknown {what} \"{shown}\": did you mean \"{nearest}\"?"),
+        None => {
+            // What lists the commands is a command of another name; a list of selftests comes by the same name.
+            let lister = if what == "command" { "help" } else { what };
+            writeln!(out, "unknown {what} \"{shown}\"; \"{lister}\" lists them")
+        }
     }
+}
+
+fn command_names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|command| command.name)
 }

@@ -3,11 +3,10 @@
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
 
-use super::Outcome;
+use super::{Outcome, unknown};
 use crate::{
     console::Console,
     selftest::{Kind, SELFTESTS, SelftestJob},
-    spelling,
     state::HostState,
 };
 
@@ -20,10 +19,10 @@ pub(super) fn selftest<'a, 'm>(
         [] => list(out)?,
         [name] => match SelftestJob::new(name) {
             Some(job) => return Ok(Outcome::Job(Box::new(job))),
-            None => match spelling::nearest(name, SELFTESTS.iter().map(|test| test.name).chain(["all"])) {
-                Some(nearest) => writeln!(out, "unknown selftest \"{name}\": did you mean \"{nearest}\"?")?,
-                None => writeln!(out, "unknown selftest \"{name}\"; \"selftest\" lists them")?,
-            },
+            None => {
+                let known = SELFTESTS.iter().map(|test| test.name).chain(["all"]);
+                unknown(out, "selftest", name, known)?;
+            }
         },
         _ => return Ok(Outcome::Usage),
     }

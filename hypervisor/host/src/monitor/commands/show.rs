@@ -59,7 +59,7 @@ pub(super) fn frames<'a, 'm>(
     arguments: &[&str],
 ) -> Reply<'a, 'm> {
     // What this CPU keeps at hand would show as used.
-    state.cpu.frames.drain();
+    state.cpu.frames().drain();
     let report = state.frames.report();
     match arguments {
         [] => {

@@ -31,7 +31,7 @@ boot_pd:        .skip 4 * 4096
     .global __boot_stack_start
     .global __boot_stack_end
 __boot_stack_start:
-    .skip 64 * 1024
+    .skip 256 * 1024
 __boot_stack_end:
 
     .section .boot.text, "awx", @progbits

@@ -1,0 +1,11 @@
+//! Whole hosts on a machine that is only pretended: start, monitor, self-tests, fragmentation, mail.
+
+mod editing;
+mod fake;
+mod fragmentation;
+mod mail;
+mod selftests;
+mod session;
+mod start;
+mod terminal;
+mod world;

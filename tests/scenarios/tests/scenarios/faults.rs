@@ -1,0 +1,156 @@
+//! Every kind of fault stops all processors and leaves a report that says what happened and where.
+
+use anyhow::{Context, Result, ensure};
+use godwit_lab::{FaultReport, RunningHost};
+use godwit_scenarios::{boot, fault_report, sized_spec};
+
+/// Where the image is linked: the top 2 GiB of the address space.
+const IMAGE_START: u64 = 0xffff_ffff_8000_0000;
+
+/// Boots a host with two CPUs, raises a fault by `selftest name`, and returns the report.
+fn raise(name: &str) -> Result<FaultReport> {
+    let (host, _) = boot(&sized_spec("falling", 2, "128MiB")?)?;
+    host.type_line(&format!("selftest {name}"))?;
+    let report = fault_report(&host)?;
+    ensure_whole(&report)?;
+    Ok(report)
+}
+
+/// What every report has: names in its backtrace, and the other CPU stopped.
+fn ensure_whole(report: &FaultReport) -> Result<()> {
+    ensure!(!report.backtrace.is_empty(), "no backtrace: {report:x?}");
+    let named = report.backtrace.iter().filter(|code| code.address >= IMAGE_START && code.name.is_some());
+    // The function that failed and who called it.
+    ensure!(named.count() >= 2, "functions without names: {report:x?}");
+    let [(cpu, stopped)] = report.stopped.as_slice() else {
+        anyhow::bail!("not exactly one other CPU: {report:x?}");
+    };
+    ensure!(*cpu != report.cpu && cpu.starts_with("cpu"), "{cpu} stopped, and {} reports", report.cpu);
+    let stopped = stopped.as_ref().with_context(|| format!("{cpu} did not answer"))?;
+    ensure!(stopped.address >= IMAGE_START && stopped.name.is_some(), "{cpu} was stopped at {stopped:?}");
+    Ok(())
+}
+
+/// What the report of an exception has: its vector, and registers that agree with the backtrace.
+fn ensure_exception(report: &FaultReport, name: &str, vector: u8) -> Result<()> {
+    ensure!((report.name.as_str(), report.vector) == (name, Some(vector)), "{report:x?}");
+    for register in ["rip", "rsp", "rflags", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r15"] {
+        ensure!(report.registers.contains_key(register), "no {register}: {report:x?}");
+    }
+    ensure!(report.backtrace[0].address == report.registers["rip"], "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn panic() -> Result<()> {
+    let report = raise("panic")?;
+    ensure!((report.name.as_str(), report.vector) == ("panic", None), "{report:x?}");
+    let message = report.message.as_deref().unwrap_or_default();
+    ensure!(message.contains("on purpose") && message.contains(".rs:"), "{message}");
+    ensure!(report.was_in("provoke"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn divide_error() -> Result<()> {
+    let report = raise("divide")?;
+    ensure_exception(&report, "divide error", 0)?;
+    ensure!(report.error_code.is_none() && report.was_in("provoke::divide_error"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn invalid_opcode() -> Result<()> {
+    let report = raise("opcode")?;
+    ensure_exception(&report, "invalid opcode", 6)?;
+    ensure!(report.error_code.is_none() && report.was_in("provoke::invalid_opcode"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn general_protection() -> Result<()> {
+    let report = raise("gp")?;
+    ensure_exception(&report, "general protection fault", 13)?;
+    ensure!(report.error_code == Some(0) && report.was_in("provoke::"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn page_fault() -> Result<()> {
+    let report = raise("page-fault")?;
+    ensure_exception(&report, "page fault", 14)?;
+    ensure!(report.error_code == Some(0) && report.error_meaning == "not present, read", "{report:x?}");
+    ensure!(report.registers["cr2"] == 0x1234_5678_9000 && report.was_in("provoke::"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn write_to_code() -> Result<()> {
+    let report = raise("write-code")?;
+    ensure_exception(&report, "page fault", 14)?;
+    ensure!(report.error_code == Some(0b11) && report.error_meaning == "present, write", "{report:x?}");
+    ensure!(report.registers["cr2"] >= IMAGE_START && report.was_in("provoke::write_to_code"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn execute_data() -> Result<()> {
+    let report = raise("exec-data")?;
+    ensure!((report.name.as_str(), report.vector) == ("page fault", Some(14)), "{report:x?}");
+    ensure!(report.error_code == Some(0b1_0001) && report.error_meaning == "present, fetch", "{report:x?}");
+    ensure!(report.registers["cr2"] == report.registers["rip"] && report.was_in("selftest"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn double_fault() -> Result<()> {
+    let report = raise("double-fault")?;
+    ensure_exception(&report, "double fault", 8)?;
+    ensure!(report.error_code == Some(0) && report.was_in("provoke::divide_error"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn stack_overflow() -> Result<()> {
+    let report = raise("stack-overflow")?;
+    ensure!(matches!(report.vector, Some(8 | 14)), "{report:x?}");
+    ensure!(report.remarks.iter().any(|remark| remark.contains("stack overflow")), "{report:x?}");
+    ensure!(report.was_in("provoke::stack_overflow"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn nmi_by_interprocessor_interrupt() -> Result<()> {
+    let report = raise("nmi")?;
+    ensure!(report.vector == Some(2) && report.was_in("provoke::non_maskable"), "{report:x?}");
+    Ok(())
+}
+
+/// A host with two CPUs that waits at its prompt.
+fn idle_host() -> Result<RunningHost> {
+    Ok(boot(&sized_spec("waiting", 2, "128MiB")?)?.0)
+}
+
+#[test]
+fn nmi_from_outside() -> Result<()> {
+    let host = idle_host()?;
+    let said = host.qemu_monitor("nmi")?;
+    ensure!(said.trim().is_empty(), "QEMU said: {said}");
+    let report = fault_report(&host)?;
+    ensure!(report.vector == Some(2), "{report:x?}");
+    ensure_whole(&report)
+}
+
+#[test]
+fn machine_check() -> Result<()> {
+    let host = idle_host()?;
+    // CPU 0, bank 1: valid, uncorrected, enabled, processor context corrupt (SDM vol. 3, 17.3.2.2); in progress.
+    let said = host.qemu_monitor("mce 0 1 0xb200000000000000 0x4 0 0")?;
+    ensure!(said.trim().is_empty(), "QEMU said: {said}");
+    let report = fault_report(&host)?;
+    ensure_exception(&report, "machine check", 18)?;
+    ensure!(report.cpu == "cpu0", "{report:x?}");
+    let bank = |remark: &String| remark.contains("bank 1") && remark.contains("0xb200000000000000");
+    ensure!(report.remarks.iter().any(bank), "the bank is not named: {report:x?}");
+    ensure_whole(&report)
+}

@@ -1,0 +1,9 @@
+//! Whole hosts: every test boots the image in QEMU.
+
+mod bad_input;
+mod boot;
+mod faults;
+mod fragment;
+mod monitor;
+mod power;
+mod selftests;
