@@ -1,7 +1,7 @@
 //! The serial monitor: a person at a terminal asks the host what it is and does.
 //!
 //! It is served once per turn of the first CPU's loop and never waits: bytes become keys ([`keys`]), keys edit a line
-//! ([`line`], [`history`], [`complete`]), which is drawn ([`view`]) and, once entered, run ([`commands`]). A command that
+//! ([`mod@line`], [`history`], [`mod@complete`]), which is drawn ([`view`]) and, once entered, run ([`commands`]). A command that
 //! takes long becomes a [`Job`] in steps; what is typed meanwhile is kept for afterwards, except Ctrl-C, which stops it.
 
 mod commands;

@@ -10,6 +10,8 @@ use crate::interrupts::vectors;
 const APIC_BASE: u32 = 0x1b;
 const BASE_ENABLE: u64 = 1 << 11;
 const BASE_X2APIC: u64 = 1 << 10;
+/// The destination that means every processor in xAPIC mode; ids from here on cannot be named.
+pub const XAPIC_BROADCAST: u32 = 0xff;
 /// Register offsets in the memory-mapped page; x2APIC's MSR is `0x800 + offset / 16`.
 const ID: u32 = 0x20;
 const TASK_PRIORITY: u32 = 0x80;

@@ -55,6 +55,17 @@ pub(super) fn find(ground: &Ground) -> Hardware {
     route_console(&platform, &mut frames, &mut notes);
 
     let wanted = ground.command_line.options.cpus.map_or(MAX_CPUS, |cpus| usize::from(cpus).min(MAX_CPUS));
+    if !local_apic::is_x2apic() {
+        // Without x2APIC mode an interrupt command names 8 bits, of which all ones is everybody (SDM vol. 3, 12.6.1).
+        let listed = platform.cpus.len();
+        platform.cpus.retain(|cpu| cpu.apic_id < local_apic::XAPIC_BROADCAST);
+        if platform.cpus.len() < listed {
+            notes.push(format!(
+                "{} CPUs have APIC ids that need x2APIC mode, which is missing",
+                listed - platform.cpus.len()
+            ));
+        }
+    }
     let listed = platform.supported(local_apic::id(), wanted);
     let cpus = processors::start(ground, tsc_hz, &listed.apic_ids, &mut notes);
 

@@ -6,6 +6,8 @@ use raw_cpuid::CpuIdResult;
 
 use crate::{features::Processor, interrupts::stubs::InterruptFrame};
 
+// SAFETY: the assembly at the end of this file defines all three: two code addresses and a function of this signature in
+// the C convention (argument in EDI, result in RAX and RDX).
 unsafe extern "C" {
     static __try_rdmsr_at: u8;
     static __try_rdmsr_failed: u8;

@@ -62,6 +62,7 @@ const _: () = {
     assert!(core::mem::offset_of!(Parameters, gdt_base) == 0x3a);
 };
 
+// SAFETY: the assembly at the end of this file defines these labels in read-only data; only their addresses are used.
 unsafe extern "C" {
     static __start_page: u8;
     static __start_page_end: u8;

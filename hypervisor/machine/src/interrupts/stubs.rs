@@ -7,6 +7,7 @@ use x86_64::VirtAddr;
 /// Bytes between two entries.
 const ENTRY_BYTES: u64 = 16;
 
+// SAFETY: the assembly below defines the label; only its address is used.
 unsafe extern "C" {
     static __interrupt_stubs: u8;
 }

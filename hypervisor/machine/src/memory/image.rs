@@ -4,6 +4,7 @@ use godwit_frames::{FrameRange, HostFrame};
 
 use super::address_space::IMAGE;
 
+// SAFETY: the image's linker script defines these symbols; only their addresses are used.
 unsafe extern "C" {
     static __image_start_physical: u8;
     static __image_end_physical: u8;
