@@ -72,9 +72,9 @@ pub(crate) fn ensure() -> Result<bool> {
     if missing.is_empty() {
         return Ok(false);
     }
-    println!("setup: installing Debian packages");
+    println!("setup: Debian packages are missing");
     for tool in &missing {
-        println!("  {:<16} {} {}", tool.package, tool.program, tool.why);
+        println!("  {}: its {} {}", tool.package, tool.program, tool.why);
     }
     let packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
     install(&packages)?;
@@ -112,18 +112,19 @@ fn in_path(program: &OsStr, path: &OsStr) -> bool {
 }
 
 fn install(packages: &[&str]) -> Result<()> {
-    let by_hand = format!(
-        "apt-get update && apt-get install -y --no-install-recommends {}, as root or with sudo before each",
-        packages.join(" ")
-    );
+    let by_hand =
+        format!("apt-get update && apt-get install -y --no-install-recommends {}", packages.join(" "));
     let Some(prefix) = privilege() else {
-        bail!("this user may not install packages (neither root nor `sudo -n`); run: {by_hand}");
+        bail!(
+            "this user may not install packages (is not root, and `sudo -n` asks for a password); run as root:\n  {by_hand}"
+        );
     };
+    println!("setup: installing {}", packages.join(" "));
     let apt_get = |arguments: &[&str]| {
         let words: Vec<_> = prefix.iter().chain(&["apt-get"]).chain(arguments).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
-        process::run(&mut command).with_context(|| format!("cannot install; run: {by_hand}"))
+        process::run(&mut command).with_context(|| format!("cannot install; run as root:\n  {by_hand}\n"))
     };
     apt_get(&["-q", "update"])?;
     apt_get(&[&["-q", "install", "-y", "--no-install-recommends"], packages].concat())
