@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use godwit_lab::Emulator;
 
 use crate::process;
@@ -124,7 +124,7 @@ fn install(packages: &[&str]) -> Result<()> {
         let words: Vec<_> = prefix.iter().chain(&["apt-get"]).chain(arguments).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
-        process::run(&mut command).with_context(|| format!("cannot install; run as root:\n  {by_hand}\n"))
+        process::run(&mut command).map_err(|error| anyhow!("{error:#}; run as root:\n  {by_hand}"))
     };
     apt_get(&["-q", "update"])?;
     apt_get(&[&["-q", "install", "-y", "--no-install-recommends"], packages].concat())
