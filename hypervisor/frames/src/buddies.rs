@@ -54,23 +54,53 @@ pub(crate) fn count(bits: &Bits) -> u32 {
     bits.iter().map(|word| word.count_ones()).sum()
 }
 
+/// Sets an aligned group of `level` at `first`.
+pub(crate) fn set_group(bits: &mut Bits, first: u32, level: u32) {
+    let (word, mask) = (first as usize / 64, group_mask(first, level));
+    match level.checked_sub(WORD) {
+        None | Some(0) => bits[word] |= mask,
+        Some(words) => bits[word..word + (1 << words)].fill(u64::MAX),
+    }
+}
+
+/// Clears an aligned group of `level` at `first`.
+pub(crate) fn clear_group(bits: &mut Bits, first: u32, level: u32) {
+    let (word, mask) = (first as usize / 64, group_mask(first, level));
+    match level.checked_sub(WORD) {
+        None | Some(0) => bits[word] &= !mask,
+        Some(words) => bits[word..word + (1 << words)].fill(0),
+    }
+}
+
+/// The bits of a group in its first word.
+const fn group_mask(first: u32, level: u32) -> u64 {
+    match level {
+        WORD.. => u64::MAX,
+        _ => ((1 << (1 << level)) - 1) << (first % 64),
+    }
+}
+
 /// The level of the maximal buddy around the group of `level` at `first`, which is all set.
 pub(crate) fn maximal_level(bits: &Bits, first: u32, level: u32) -> u32 {
+    if *bits == ALL {
+        return TOP;
+    }
     let mut level = level;
-    while level < TOP {
-        let above = level + 1;
-        let start = first >> above << above;
-        let all = if above <= WORD {
-            let mask = (u64::MAX >> (64 - (1 << above))) << (start % 64);
-            bits[(start / 64) as usize] & mask == mask
-        } else {
-            let words = (start / 64) as usize..(start / 64) as usize + (1 << (above - WORD));
-            bits[words].iter().all(|&word| word == u64::MAX)
-        };
-        if !all {
-            break;
+    let word = (first / 64) as usize;
+    while level < WORD {
+        let mask = group_mask(first >> (level + 1) << (level + 1), level + 1);
+        if bits[word] & mask != mask {
+            return level;
         }
-        level = above;
+        level += 1;
+    }
+    while level < TOP {
+        let words = 1 << (level + 1 - WORD);
+        let start = word & !(words - 1);
+        if bits[start..start + words].iter().any(|&word| word != u64::MAX) {
+            return level;
+        }
+        level += 1;
     }
     level
 }

@@ -7,48 +7,66 @@ use arrayvec::ArrayVec;
 use crate::block::Mobility;
 use crate::error::{AllocateError, FreeError};
 use crate::frame::{FrameRange, HostFrame};
-use crate::frames::Frames;
+use crate::frames::{Frames, LockedZone};
 use crate::order::Order;
 use crate::run::FrameRun;
 use crate::runs;
-use crate::zone::{Claim, OwnBlock};
+use crate::zone::{Claim, OwnBlock, STOCK_FRAMES, Stock};
 
-/// The number of a word that does not exist.
-const NO_WORD: u64 = u64::MAX;
-/// No word.
-const NOTHING: Claim = Claim { word: NO_WORD, bits: 0 };
+/// A claim of nothing: no frame is in this word.
+const NOTHING: Claim = Claim { word: u64::MAX, bits: 0 };
+/// Words of freed frames that wait to be given back together.
+const PENDING_WORDS: usize = 32;
+/// Freed frames that wait, at most.
+const PENDING_FRAMES: u32 = 64;
+/// Frames that a handle keeps at hand, at most. Per class: its stock, and a word that frees have filled up again.
+pub(crate) const HELD_FRAMES: u64 = 2 * (STOCK_FRAMES + 64) + PENDING_FRAMES as u64;
 
 /// A CPU's handle on the shared [`Frames`]: every CPU has its own.
 ///
-/// Single frames come out of bitmap words that the handle has claimed, one per class, and go back into them
-/// or into a third word of frames that wait to be given back: most calls touch nothing but the handle. It
-/// keeps at most 192 frames at hand. Dropping it gives them back, as [`drain`](Self::drain) does.
+/// Single frames come out of bitmap words that the handle has claimed, some per class, and go back into the
+/// word in use or wait to be given back together: most calls touch nothing but the handle, and the others
+/// share the cost of the lock between many. At most 382 frames are kept at hand. Dropping the handle
+/// gives them back, as [`drain`](Self::drain) does.
 // Two cache lines, so that handles side by side in an array do not share one (nor a prefetched pair).
 #[repr(align(128))]
 pub struct CpuFrames<'f, 'm> {
     frames: &'f Frames<'m>,
     /// The tag of a single frame of this allocator.
     frame_tag: u64,
-    /// Words to allocate from, by class.
-    claims: [Claim; 2],
-    /// Freed frames of one word, which go back together.
-    pending: Claim,
-    /// Blocks to claim words from, by class, each with its zone.
-    own: [(usize, OwnBlock); 2],
+    /// The words in use, by class.
+    current: [Claim; 2],
+    pending_frames: u32,
     /// The shared count of failed allocations as last seen.
     pressure: u32,
+    /// Whether the handle keeps frames at hand, as the shared count of such handles knows.
+    active: bool,
+    /// Freed frames that wait to be given back together.
+    pending: ArrayVec<Claim, PENDING_WORDS>,
+    classes: [Class; 2],
+}
+
+/// What a handle has to allocate from, for one class.
+struct Class {
+    stock: Stock,
+    /// The block that words are claimed from, and its zone.
+    own: OwnBlock,
+    zone: usize,
 }
 
 impl<'f, 'm> CpuFrames<'f, 'm> {
     pub(crate) fn new(frames: &'f Frames<'m>) -> Self {
         let owner = frames.next_handle();
+        let class = || Class { stock: Stock::new(), own: OwnBlock { owner, block: None }, zone: 0 };
         Self {
             frames,
             frame_tag: frames.number.tag(1),
-            claims: [NOTHING; 2],
-            pending: NOTHING,
-            own: [(0, OwnBlock { owner, block: None }); 2],
+            current: [NOTHING; 2],
+            pending_frames: 0,
             pressure: frames.pressure.load(Relaxed),
+            active: false,
+            pending: ArrayVec::new(),
+            classes: [class(), class()],
         }
     }
 
@@ -59,11 +77,10 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
     /// those CPUs to drain at their next [`poll`](Self::poll).
     #[inline]
     pub fn allocate(&mut self, order: Order, mobility: Mobility) -> Result<FrameRun, AllocateError> {
-        let claim = &mut self.claims[mobility as usize];
-        if order == Order::FRAME && claim.bits != 0 {
-            let start = claim.word * 64 + u64::from(claim.bits.trailing_zeros());
-            claim.bits &= claim.bits - 1;
-            return Ok(FrameRun::made_by(self.frames.number, start, 1));
+        if order == Order::FRAME
+            && let Some(run) = self.take_current(mobility)
+        {
+            return Ok(run);
         }
         self.allocate_shared(order, mobility)
     }
@@ -117,30 +134,43 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
         }
         let start = run.start().number();
         let (word, bit) = (start / 64, 1 << (start % 64));
-        let [movable, unmovable] = &mut self.claims;
-        for claim in [movable, unmovable, &mut self.pending] {
+        for claim in &mut self.current {
             if claim.word == word {
                 debug_assert!(claim.bits & bit == 0, "a frame came back twice");
                 claim.bits |= bit;
                 return Ok(());
             }
         }
-        self.replace_pending(Claim { word, bits: bit });
+        self.pending_frames += 1;
+        match self.pending.last_mut() {
+            Some(last) if last.word == word => last.bits |= bit,
+            _ => {
+                self.activate();
+                self.pending.push(Claim { word, bits: bit });
+            }
+        }
+        if self.pending_frames == PENDING_FRAMES || self.pending.is_full() {
+            self.give_pending();
+        }
         Ok(())
     }
 
     /// Gives back all free frames that this handle keeps at hand; do so before the CPU goes idle.
     pub fn drain(&mut self) {
-        self.replace_pending(NOTHING);
-        for mobility in Mobility::ALL {
-            let claim = core::mem::replace(&mut self.claims[mobility as usize], NOTHING);
-            self.give_back(claim, true);
-            let (zone, own) = &mut self.own[mobility as usize];
-            if own.block.is_some()
-                && let Some(zone) = self.frames.zones.get(*zone)
+        self.give_pending();
+        for (claim, class) in self.current.iter_mut().zip(&mut self.classes) {
+            class.stock.extend((claim.bits != 0).then_some(*claim));
+            *claim = NOTHING;
+            give(self.frames, &mut class.stock);
+            if class.own.block.is_some()
+                && let Some(zone) = self.frames.zones.get(class.zone)
             {
-                zone.state.lock().let_go(own);
+                zone.state.lock().let_go(&mut class.own);
             }
+        }
+        if self.active {
+            self.active = false;
+            self.frames.active_handles.fetch_sub(1, Relaxed);
         }
     }
 
@@ -154,19 +184,32 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
         }
     }
 
-    /// Free frames that this handle keeps at hand, at most 192.
+    /// Free frames that this handle keeps at hand, at most 382.
     pub fn held_frames(&self) -> u64 {
-        let [movable, unmovable] = self.claims;
-        [movable, unmovable, self.pending].iter().map(|claim| u64::from(claim.bits.count_ones())).sum()
+        let stock = self.classes.iter().flat_map(|class| &class.stock);
+        let claims = self.current.iter().chain(&self.pending).chain(stock);
+        claims.map(|claim| u64::from(claim.bits.count_ones())).sum()
     }
 
-    /// Allocates under a lock; where that fails, once more with what this handle had kept at hand.
-    #[cold]
+    /// Takes a frame of the word in use.
+    #[inline]
+    fn take_current(&mut self, mobility: Mobility) -> Option<FrameRun> {
+        let claim = &mut self.current[mobility as usize];
+        if claim.bits == 0 {
+            return None;
+        }
+        let start = claim.word * 64 + u64::from(claim.bits.trailing_zeros());
+        claim.bits &= claim.bits - 1;
+        Some(FrameRun::made_by(self.frames.number, start, 1))
+    }
+
+    /// Allocates from the stock or under a lock; where that fails, once more with what this handle had at hand.
+    #[inline(never)]
     fn allocate_shared(&mut self, order: Order, mobility: Mobility) -> Result<FrameRun, AllocateError> {
         if let Some(run) = self.try_zones(order, mobility) {
             return Ok(run);
         }
-        if self.claims != [NOTHING; 2] || self.pending != NOTHING {
+        if self.active {
             self.drain();
             if let Some(run) = self.try_zones(order, mobility) {
                 return Ok(run);
@@ -180,49 +223,61 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
 
     fn try_zones(&mut self, order: Order, mobility: Mobility) -> Option<FrameRun> {
         if order == Order::FRAME {
-            return self.claim(mobility);
+            self.next_word(mobility)?;
+            return self.take_current(mobility);
         }
         let large = order.get().checked_sub(Order::LARGE.get());
-        let start = self.frames.zones.iter().find_map(|zone| {
+        for zone in &self.frames.zones {
             let mut zone = zone.state.lock();
-            match large {
+            let start = match large {
                 Some(level) => zone.allocate_large(level.into(), mobility),
                 None => zone.allocate_small(order.get().into(), mobility),
+            };
+            if let Some(start) = start {
+                return Some(FrameRun::made_by(self.frames.number, start, order.frames()));
             }
-        })?;
-        Some(FrameRun::made_by(self.frames.number, start, order.frames()))
+        }
+        None
     }
 
-    /// Claims a new word, the old one being used up, and takes its first frame.
-    fn claim(&mut self, mobility: Mobility) -> Option<FrameRun> {
-        let class = mobility as usize;
-        let fresh = self.claims[class].word == NO_WORD;
-        if fresh {
-            // Before the frames leave the zone: the shared count may be too high for a moment, never too low.
-            self.frames.cached_words.fetch_add(1, Relaxed);
+    /// Puts a word of the stock, claiming more where it is empty, in the place of the one that is used up.
+    fn next_word(&mut self, mobility: Mobility) -> Option<()> {
+        if self.classes[mobility as usize].stock.is_empty() {
+            self.claim(mobility);
         }
-        let (home, own) = &mut self.own[class];
+        self.current[mobility as usize] = self.classes[mobility as usize].stock.pop()?;
+        Some(())
+    }
+
+    fn claim(&mut self, mobility: Mobility) {
+        // Before the frames leave the zone: the shared count may be too high for a moment, never too low.
+        self.activate();
+        let Class { stock, own, zone } = &mut self.classes[mobility as usize];
         let zones = &self.frames.zones;
         // The zone with the handle's own block comes first: it is left once it has nothing more to claim.
-        let first = if own.block.is_some() { *home } else { 0 };
-        let order = core::iter::once(first).chain((0..zones.len()).filter(|&zone| zone != first));
-        let mut claimed = None;
-        for index in order {
-            claimed = zones[index].state.lock().claim(mobility, own);
-            if claimed.is_some() {
-                *home = index;
-                break;
+        let first = if own.block.is_some() { *zone } else { 0 };
+        for index in core::iter::once(first).chain((0..zones.len()).filter(|&index| index != first)) {
+            zones[index].state.lock().claim(mobility, own, stock);
+            if !stock.is_empty() {
+                *zone = index;
+                return;
             }
         }
-        let Some(Claim { word, bits }) = claimed else {
-            if fresh {
-                self.frames.cached_words.fetch_sub(1, Relaxed);
-            }
-            return None;
-        };
-        self.claims[class] = Claim { word, bits: bits & (bits - 1) };
-        let start = word * 64 + u64::from(bits.trailing_zeros());
-        Some(FrameRun::made_by(self.frames.number, start, 1))
+    }
+
+    #[inline(never)]
+    fn give_pending(&mut self) {
+        self.pending_frames = 0;
+        give(self.frames, &mut self.pending);
+    }
+
+    /// Counts the handle among those that keep frames at hand.
+    #[inline]
+    fn activate(&mut self) {
+        if !self.active {
+            self.active = true;
+            self.frames.active_handles.fetch_add(1, Relaxed);
+        }
     }
 
     fn free_run(&mut self, run: FrameRun) -> Result<(), FreeError> {
@@ -232,28 +287,6 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
         let Ok(zone) = self.frames.zone_of(run.range()) else { return Err(FreeError { run }) };
         zone.state.lock().give_range(run.start().number(), run.frames());
         Ok(())
-    }
-
-    #[inline(never)]
-    fn replace_pending(&mut self, pending: Claim) {
-        if self.pending.word == NO_WORD && pending.word != NO_WORD {
-            self.frames.cached_words.fetch_add(1, Relaxed);
-        }
-        let old = core::mem::replace(&mut self.pending, pending);
-        self.give_back(old, pending.word == NO_WORD);
-    }
-
-    /// Gives the frames of a word back; `last` says that no other word takes its place.
-    fn give_back(&self, claim: Claim, last: bool) {
-        if claim.bits != 0 {
-            let first = claim.word * 64 + u64::from(claim.bits.trailing_zeros());
-            if let Ok(zone) = self.frames.zone_of(FrameRange::new(HostFrame::new(first), 1)) {
-                zone.state.lock().give_word(claim.word, claim.bits);
-            }
-        }
-        if last && claim.word != NO_WORD {
-            self.frames.cached_words.fetch_sub(1, Relaxed);
-        }
     }
 
     /// Asks the other CPUs to drain, since this one failed.
@@ -270,4 +303,28 @@ impl Drop for CpuFrames<'_, '_> {
     fn drop(&mut self) {
         self.drain();
     }
+}
+
+/// Gives the frames of some words back to their zones, under one hold of the lock where one zone has them all.
+fn give<const N: usize>(frames: &Frames<'_>, claims: &mut ArrayVec<Claim, N>) {
+    let zone_of = |claim: &Claim| {
+        let first = claim.word * 64 + u64::from(claim.bits.trailing_zeros());
+        frames.zone_of(FrameRange::new(HostFrame::new(first), 1)).ok()
+    };
+    let mut rest = &claims[..];
+    while let [claim, others @ ..] = rest {
+        let Some(LockedZone { span, state }) = zone_of(claim) else {
+            rest = others;
+            continue;
+        };
+        let mut zone = state.lock();
+        let end = span.start.number() + span.frames;
+        while let [claim, others @ ..] = rest
+            && (span.start.number() / 64..end.div_ceil(64)).contains(&claim.word)
+        {
+            zone.give_word(claim.word, claim.bits);
+            rest = others;
+        }
+    }
+    claims.clear();
 }

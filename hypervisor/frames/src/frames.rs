@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use arrayvec::ArrayVec;
 
 use crate::block::{BLOCK_FRAMES, BlockView, Content};
-use crate::cpu::CpuFrames;
+use crate::cpu::{CpuFrames, HELD_FRAMES};
 use crate::error::{RangeError, ZoneError};
 use crate::frame::{FrameRange, HostFrame};
 use crate::lock::{AtomicU32, AtomicU64, Lock};
@@ -31,8 +31,8 @@ pub struct Frames<'m> {
     pub(crate) zones: ArrayVec<LockedZone<'m>, MAX_ZONES>,
     /// Counts failed allocations: a CPU that sees it move drains what it keeps at hand.
     pub(crate) pressure: AtomicU32,
-    /// Bitmap words that CPU handles hold, each with up to 64 free frames.
-    pub(crate) cached_words: AtomicU64,
+    /// CPU handles that may keep frames at hand.
+    pub(crate) active_handles: AtomicU64,
     /// Counts the handles made.
     handles: AtomicU32,
 }
@@ -54,7 +54,7 @@ impl<'m> Frames<'m> {
             number: AllocatorNumber::from_count(ALLOCATORS.fetch_add(1, Relaxed)),
             zones: ArrayVec::new(),
             pressure: AtomicU32::new(0),
-            cached_words: AtomicU64::new(0),
+            active_handles: AtomicU64::new(0),
             handles: AtomicU32::new(0),
         };
         frames.add_zone(span, metadata)?;
@@ -175,7 +175,7 @@ impl<'m> Frames<'m> {
 
     /// Free frames that CPU handles keep at hand, at most; 0 once all are drained.
     pub fn cached_frames_at_most(&self) -> u64 {
-        self.cached_words.load(Relaxed) * u64::from(u64::BITS)
+        self.active_handles.load(Relaxed) * HELD_FRAMES
     }
 
     /// A number for a new CPU handle, never 0.

@@ -32,8 +32,8 @@ pub fn provoke(fault: Fault) {
 fn divide_error() {
     // SAFETY: divides by zero, which ends in the fault report; the registers are declared.
     unsafe {
-        asm!("xor ecx, ecx", "xor edx, edx", "mov eax, 1", "div ecx", out("eax") _, out("ecx") _, out("edx") _)
-    };
+        asm!("xor ecx, ecx", "xor edx, edx", "mov eax, 1", "div ecx", out("eax") _, out("ecx") _, out("edx") _);
+    }
 }
 
 #[inline(never)]

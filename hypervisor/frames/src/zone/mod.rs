@@ -27,7 +27,7 @@ use crate::table::BlockTable;
 use crate::vacancy::{GIB_BLOCKS, Vacancy};
 
 pub use audit::Unsound;
-pub(crate) use small::{Claim, OwnBlock};
+pub(crate) use small::{Claim, OwnBlock, STOCK_FRAMES, Stock};
 pub(crate) use spans::{Fit, Wish};
 pub(crate) use survey::Survey;
 
@@ -64,8 +64,8 @@ impl<'m> Zone<'m> {
     /// Words of metadata for `frames` frames wherever they start: the span may cut a block and a GiB at both ends.
     pub(crate) const fn metadata_words(frames: u64) -> usize {
         let blocks = frames.div_ceil(BLOCK_FRAMES) as usize + 1;
-        let (gibs, groups) = Vacancy::words(blocks.div_ceil(GIB_BLOCKS) + 1);
-        blocks * (8 + 2) + BlockTable::HEAD_WORDS + gibs + groups + Candidates::words(blocks)
+        let vacancy = Vacancy::words(blocks.div_ceil(GIB_BLOCKS) + 1);
+        blocks * (8 + 2) + BlockTable::HEAD_WORDS + vacancy + Candidates::words(blocks)
     }
 
     /// A zone over `span`, which is not empty and ends below 2^52 bytes; every frame is reserved.
@@ -78,14 +78,13 @@ impl<'m> Zone<'m> {
         let first_block = start / BLOCK_FRAMES;
         let blocks = ((start + span.frames).div_ceil(BLOCK_FRAMES) - first_block) as usize;
         let first_place = (first_block % GIB_BLOCKS as u64) as usize;
-        let (gib_words, group_words) = Vacancy::words((first_place + blocks).div_ceil(GIB_BLOCKS));
+        let gibs = (first_place + blocks).div_ceil(GIB_BLOCKS);
 
         // Bitmaps come first: where the caller's slice is aligned to 64 bytes, each is one cache line.
         let (bitmaps, rest) = metadata.split_at_mut(blocks * 8);
         let (headers, rest) = rest.split_at_mut(blocks * 2);
         let (heads, rest) = rest.split_at_mut(BlockTable::HEAD_WORDS);
-        let (gibs, rest) = rest.split_at_mut(gib_words);
-        let (groups, rest) = rest.split_at_mut(group_words);
+        let (vacancy, rest) = rest.split_at_mut(Vacancy::words(gibs));
         let (candidates, _) = rest.split_at_mut(Candidates::words(blocks));
         let candidates = Candidates::new(blocks, candidates);
         bitmaps.fill(0);
@@ -94,7 +93,7 @@ impl<'m> Zone<'m> {
             first_place,
             bitmaps: bitmaps.as_chunks_mut().0,
             table: BlockTable::new(headers.as_chunks_mut().0, heads, candidates),
-            vacancy: Vacancy::new(gibs, groups),
+            vacancy: Vacancy::new(gibs, vacancy),
             total_frames: 0,
             free_frames: 0,
         })
@@ -171,17 +170,29 @@ impl<'m> Zone<'m> {
         self.table.set_header(block, new);
     }
 
+    /// Opens the best vacant block for `mobility`.
+    fn open_best(&mut self, mobility: Mobility) -> Option<usize> {
+        let place = self.vacancy.take_best(0, Self::end_of(mobility))?;
+        Some(self.block_at(place))
+    }
+
     /// Prepares a block for frames to be taken out of it, for `mobility`.
     fn opened(&mut self, block: usize, mobility: Mobility) -> Header {
         let header = self.table.header(block);
         if header.is_vacant() {
             self.vacancy.take(self.place_of(block), 0);
-            self.bitmaps[block] = buddies::ALL;
-            return header.with_mobility(mobility).with_level(buddies::TOP - 1).with_content(Content::Dirty);
+            return self.fresh(block, mobility);
         }
         let header = header.with_content(Content::Dirty);
         // One frame that cannot be moved holds all of its block.
         if mobility == Mobility::Unmovable { header.with_mobility(mobility) } else { header }
+    }
+
+    /// The header of a block that was vacant, for frames to be taken out of it.
+    fn fresh(&mut self, block: usize, mobility: Mobility) -> Header {
+        self.bitmaps[block] = buddies::ALL;
+        let header = self.table.header(block).with_mobility(mobility);
+        header.with_level(buddies::TOP - 1).with_content(Content::Dirty)
     }
 
     /// Prepares a block for frames to come back to it.

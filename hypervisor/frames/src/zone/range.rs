@@ -5,6 +5,7 @@ use crate::block::{BLOCK_FRAMES, Mobility};
 use crate::buddies::{self, TOP};
 use crate::error::RangeError;
 use crate::frame::{FrameRange, HostFrame};
+use crate::header::Header;
 
 /// A piece of a range: a part of one block, or an aligned power of two of whole blocks.
 enum Piece {
@@ -15,9 +16,9 @@ enum Piece {
 impl Zone<'_> {
     /// Takes `2^level` whole blocks; returns their first frame's number.
     pub(crate) fn allocate_large(&mut self, level: u32, mobility: Mobility) -> Option<u64> {
-        let place = self.vacancy.best_fit(level, Self::end_of(mobility))?;
+        let place = self.vacancy.take_best(level, Self::end_of(mobility))?;
         let block = self.block_at(place);
-        self.take_blocks(block, level, mobility);
+        self.lend(block, level, mobility);
         Some(self.frame_of(block))
     }
 
@@ -110,14 +111,19 @@ impl Zone<'_> {
     }
 
     /// Takes frames of one block that are all free.
-    pub(super) fn take_part(&mut self, part: Part, mobility: Mobility) {
-        let old = self.table.header(part.block);
+    fn take_part(&mut self, part: Part, mobility: Mobility) {
         let opened = self.opened(part.block, mobility);
+        self.take_bits(part, opened);
+    }
+
+    /// Takes frames out of a block's bitmap, the block's header being prepared for that.
+    pub(super) fn take_bits(&mut self, part: Part, opened: Header) {
         for (word, mask) in buddies::masks(part.first, part.count) {
             let word = &mut self.bitmaps[part.block][word];
             debug_assert!(*word & mask == mask, "a frame is taken twice");
             *word &= !mask;
         }
+        let old = self.table.header(part.block);
         self.settle(part.block, old, opened.with_free(opened.free() - part.count));
     }
 
@@ -140,6 +146,11 @@ impl Zone<'_> {
 
     fn take_blocks(&mut self, block: usize, level: u32, mobility: Mobility) {
         self.vacancy.take(self.place_of(block), level);
+        self.lend(block, level, mobility);
+    }
+
+    /// Hands out whole blocks that the vacancy has given.
+    fn lend(&mut self, block: usize, level: u32, mobility: Mobility) {
         self.free_frames -= BLOCK_FRAMES << level;
         for block in block..block + (1 << level) {
             let header = self.table.header(block);

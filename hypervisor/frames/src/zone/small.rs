@@ -1,9 +1,18 @@
 //! Orders 0 to 8: runs inside one block, and the bitmap words that CPU handles claim.
 
+use arrayvec::ArrayVec;
+
 use super::{Part, Zone};
 use crate::block::Mobility;
 use crate::buddies::{self, End};
-use crate::header::OWNED;
+use crate::header::{Header, OWNED};
+
+/// Words that a handle claims at once, at most: in full memory each may hold a single frame.
+const STOCK_WORDS: usize = 16;
+/// Frames after which a handle claims no further word.
+const ENOUGH_FRAMES: u32 = 32;
+/// Frames that a handle has after claiming, at most.
+pub(crate) const STOCK_FRAMES: u64 = ENOUGH_FRAMES as u64 - 1 + 64;
 
 /// A bitmap word in a CPU handle: frames that the zone counts as used and the handle as free.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,6 +22,9 @@ pub(crate) struct Claim {
     /// A set bit per free frame.
     pub(crate) bits: u64,
 }
+
+/// Words claimed and not used yet.
+pub(crate) type Stock = ArrayVec<Claim, STOCK_WORDS>;
 
 /// The block that a CPU handle takes its words from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,31 +36,40 @@ pub(crate) struct OwnBlock {
 }
 
 impl Zone<'_> {
-    /// Takes all free frames of one bitmap word: from the handle's own block, else from the fullest mixed
-    /// block of the class, else from a new one, else wherever there is a free frame at all.
-    pub(crate) fn claim(&mut self, mobility: Mobility, own: &mut OwnBlock) -> Option<Claim> {
-        if let Some(block) = self.still_owned(own)
-            && self.table.header(block).free() > 0
-        {
-            return Some(self.claim_from(block, mobility, own.owner));
+    /// Fills an empty stock with the free frames of whole bitmap words: from the handle's own block, then from
+    /// the fullest mixed blocks of the class; where those have none from a new block; else from wherever
+    /// there is a free frame at all. The stock stays empty only where there is none.
+    pub(crate) fn claim(&mut self, mobility: Mobility, own: &mut OwnBlock, stock: &mut Stock) {
+        debug_assert!(stock.is_empty());
+        let mut missing = ENOUGH_FRAMES;
+        let mut source = self.still_owned(own);
+        own.block = None;
+        while let Some(block) = source.or_else(|| self.fullest(mobility)) {
+            source = None;
+            let opened = self.opened(block, mobility);
+            self.claim_from(block, opened, Some(own), stock, &mut missing);
+            if missing == 0 || stock.is_full() {
+                return;
+            }
         }
-        self.let_go(own);
+        if !stock.is_empty() {
+            return;
+        }
+        if let Some(block) = self.open_best(mobility) {
+            let opened = self.fresh(block, mobility);
+            return self.claim_from(block, opened, Some(own), stock, &mut missing);
+        }
         let other = mobility.other();
-        let block = self
-            .fullest(mobility)
-            .or_else(|| self.vacancy.best_fit(0, Self::end_of(mobility)).map(|place| self.block_at(place)))
-            .or_else(|| self.owned_by_others(mobility))
-            .or_else(|| self.fullest(other))
-            .or_else(|| self.owned_by_others(other))?;
-        let owner = match self.table.header(block).owner() {
-            0 => own.owner,
-            // Somebody else's block: take a word of it and leave it to its owner.
-            owner => owner,
-        };
-        if owner == own.owner {
-            own.block = Some(block);
+        if let Some(block) = self.owned_by_others(mobility) {
+            let opened = self.opened(block, mobility);
+            self.claim_from(block, opened, None, stock, &mut missing);
+        } else if let Some(block) = self.fullest(other) {
+            let opened = self.opened(block, mobility);
+            self.claim_from(block, opened, Some(own), stock, &mut missing);
+        } else if let Some(block) = self.owned_by_others(other) {
+            let opened = self.opened(block, mobility);
+            self.claim_from(block, opened, None, stock, &mut missing);
         }
-        Some(self.claim_from(block, mobility, owner))
     }
 
     /// The handle's block, where it still is the handle's.
@@ -65,6 +86,47 @@ impl Zone<'_> {
         own.block = None;
     }
 
+    /// Takes words of a block until it has no more or the stock has enough. What is left of the block is then
+    /// `own`; without that, the block is left to whoever owns it.
+    fn claim_from(
+        &mut self,
+        block: usize,
+        opened: Header,
+        own: Option<&mut OwnBlock>,
+        stock: &mut Stock,
+        missing: &mut u32,
+    ) {
+        let first_word = (self.first_block + block as u64) * 8;
+        let mut free = opened.free();
+        // Words that are in use already come first, so that whole free words stay for runs of several frames.
+        for whole in [false, true] {
+            for (index, word) in (0..).zip(&mut self.bitmaps[block]) {
+                if free == 0 || *missing == 0 || stock.is_full() {
+                    break;
+                }
+                if *word == 0 || (*word == u64::MAX) != whole {
+                    continue;
+                }
+                let bits = core::mem::take(word);
+                let frames = bits.count_ones();
+                free -= frames;
+                *missing = missing.saturating_sub(frames);
+                stock.push(Claim { word: first_word + index, bits });
+            }
+        }
+        let old = self.table.header(block);
+        let new = opened.with_free(free);
+        let new = match own {
+            Some(own) if free > 0 => {
+                own.block = Some(block);
+                new.with_owner(own.owner)
+            }
+            Some(_) => new.with_owner(0),
+            None => new,
+        };
+        self.settle(block, old, new);
+    }
+
     /// The fullest mixed block of a class that no handle owns.
     fn fullest(&self, mobility: Mobility) -> Option<usize> {
         let list = self.table.occupied_from(mobility, OWNED + 1)?;
@@ -78,24 +140,6 @@ impl Zone<'_> {
 
     fn list(&self, mobility: Mobility, list: usize) -> impl Iterator<Item = usize> {
         core::iter::successors(self.table.first(mobility, list), |&block| self.table.next(block))
-    }
-
-    /// Takes a word of a block that has free frames; the block then belongs to `owner`.
-    fn claim_from(&mut self, block: usize, mobility: Mobility, owner: u32) -> Claim {
-        let old = self.table.header(block);
-        let opened = self.opened(block, mobility);
-        let bitmap = &mut self.bitmaps[block];
-        // A word that is in use already, so that whole free words stay for runs of several frames.
-        let word = bitmap
-            .iter()
-            .position(|&word| word != 0 && word != u64::MAX)
-            .or_else(|| bitmap.iter().position(|&word| word != 0))
-            .unwrap_or(0);
-        let bits = core::mem::take(&mut bitmap[word]);
-        debug_assert!(bits != 0, "a block with free frames has none in its bitmap");
-        let new = opened.with_free(opened.free() - bits.count_ones()).with_owner(owner);
-        self.settle(block, old, new);
-        Claim { word: (self.first_block + block as u64) * 8 + word as u64, bits }
     }
 
     /// Gives back frames of one bitmap word: what is left of a claim, or single frames that were freed.
@@ -127,13 +171,17 @@ impl Zone<'_> {
     /// From a mixed block of the class, the tightest that fits; else from a new block; and only where there is
     /// none, from a block of the other class.
     pub(crate) fn allocate_small(&mut self, level: u32, mobility: Mobility) -> Option<u64> {
-        let end = Self::end_of(mobility);
-        let block = self
-            .mixed_with(level, mobility, end)
-            .or_else(|| self.vacancy.best_fit(0, end).map(|place| self.block_at(place)))
-            .or_else(|| self.mixed_with(level, mobility.other(), end))?;
-        let first = buddies::best_fit(self.bits(block), level, End::Bottom)?;
-        self.take_part(Part { block, first, count: 1 << level }, mobility);
+        let mixed = self.mixed_with(level, mobility);
+        let (block, opened) = if let Some(block) = mixed {
+            (block, self.opened(block, mobility))
+        } else if let Some(block) = self.open_best(mobility) {
+            (block, self.fresh(block, mobility))
+        } else {
+            let block = self.mixed_with(level, mobility.other())?;
+            (block, self.opened(block, mobility))
+        };
+        let first = buddies::best_fit(&self.bitmaps[block], level, End::Bottom)?;
+        self.take_bits(Part { block, first, count: 1 << level }, opened);
         Some(self.frame_of(block) + u64::from(first))
     }
 
@@ -141,8 +189,8 @@ impl Zone<'_> {
     ///
     /// A block that disappoints has its level put right, and is not looked at for this level again before
     /// frames come back to it: each look in vain is paid for by a free.
-    fn mixed_with(&mut self, level: u32, mobility: Mobility, end: End) -> Option<usize> {
-        while let Some(block) = self.table.candidate(mobility, level, end) {
+    fn mixed_with(&mut self, level: u32, mobility: Mobility) -> Option<usize> {
+        while let Some(block) = self.table.candidate(mobility, level, Self::end_of(mobility)) {
             let largest = buddies::largest_level(&self.bitmaps[block]).unwrap_or(0);
             if largest >= level {
                 return Some(block);

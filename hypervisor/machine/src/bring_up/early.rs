@@ -44,8 +44,8 @@ pub(super) fn start() {
     // SAFETY: only this processor runs, and only here and in `use_stacks` are the tables touched; the early stacks are the
     // image's own memory, used for nothing else.
     unsafe {
-        let tables = &mut *(&raw mut TABLES);
-        tables.insert(Tables::new()).load(tops);
+        let tables = &raw mut TABLES;
+        (*tables).insert(Tables::new()).load(tops);
     }
 }
 
@@ -54,7 +54,8 @@ pub(super) fn use_stacks(stacks: &Stacks) {
     // SAFETY: the boot processor, before any other runs, outside any interrupt; `start` filled the tables. The reference
     // made there is not used any more: the processor alone reads them since.
     unsafe {
-        if let Some(tables) = &mut *(&raw mut TABLES) {
+        let tables = &raw mut TABLES;
+        if let Some(tables) = &mut *tables {
             tables.load(stacks.interrupt);
         }
     }

@@ -107,7 +107,8 @@ fn managed_span(map: &MemoryMap) -> FrameRange {
     FrameRange::new(HostFrame::new(start), end - start)
 }
 
-fn use_own_tables(map: BootMap, memory_map: &MemoryMap, features: &Features, tables: &mut EarlyFrames) {
+/// Consumes the boot path's map: its tables are gone afterwards.
+fn use_own_tables(_map: BootMap, memory_map: &MemoryMap, features: &Features, tables: &mut EarlyFrames) {
     let ram: ArrayVec<PhysicalRange, MAX_SPANS> = memory_map
         .spans()
         .iter()
@@ -124,8 +125,6 @@ fn use_own_tables(map: BootMap, memory_map: &MemoryMap, features: &Features, tab
         Ok(space) => space,
         Err(error) => early::give_up(format_args!("page tables could not be built: {error:?}")),
     };
-    // Nothing reads through the boot path's tables from here on.
-    drop(map);
     // SAFETY: the image is mapped at the address it runs at, with the rights of its sections; the boot stack is part of it.
     unsafe { space.load() };
     *ADDRESS_SPACE.lock() = Some(space);

@@ -149,7 +149,7 @@ fn route_console(platform: &Platform, frames: &mut Frames, notes: &mut Vec<Strin
             // SAFETY: just mapped uncacheable where the MADT says that an IO-APIC is; nothing else drives it.
             Ok(registers) => unsafe { io::add(registers, io_apic.gsi_base) },
             Err(error) => {
-                notes.push(format!("the IO-APIC at {:#x} cannot be mapped: {error:?}", io_apic.address))
+                notes.push(format!("the IO-APIC at {:#x} cannot be mapped: {error:?}", io_apic.address));
             }
         }
     }

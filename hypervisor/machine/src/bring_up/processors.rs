@@ -41,9 +41,9 @@ pub(super) fn start(ground: &Ground, tsc_hz: u64, apic_ids: &[u32], notes: &mut 
     tsc::note_frequency(tsc_hz);
     let others = local::all().get(1..).unwrap_or_default();
     match ground.start_page {
-        // SAFETY: the page was carved out of RAM below 1 MiB for this alone; the boot path's tables map the first 4 GiB at
-        // their own addresses, lie in the image below 4 GiB, and stay there.
         Some(page) => {
+            // SAFETY: the page was carved out of RAM below 1 MiB for this alone; the boot path's tables map the first 4 GiB
+            // at their own addresses, lie in the image below 4 GiB, and stay there.
             let mut starter = unsafe { Starter::new(PhysAddr::new(page), ground.boot_tables) };
             for cpu in others {
                 if let Err(why) = start_one(ground, &mut starter, cpu) {
@@ -53,7 +53,7 @@ pub(super) fn start(ground: &Ground, tsc_hz: u64, apic_ids: &[u32], notes: &mut 
         }
         None if others.is_empty() => {}
         None => {
-            notes.push(String::from("no RAM below 1 MiB is usable, so no other processor can be started"))
+            notes.push(String::from("no RAM below 1 MiB is usable, so no other processor can be started"));
         }
     }
     if tsc::is_held() {

@@ -67,11 +67,7 @@ impl AddressSpace {
     ) -> Result<Self, MapError> {
         let root = frames.allocate_frame().ok_or(MapError::OutOfFrames)?;
         // SAFETY: the frame was just handed out, is mapped at the direct map's place (caller), and is ours alone.
-        unsafe {
-            direct_map::virtual_address(root.start_address())
-                .as_mut_ptr::<PageTable>()
-                .write(PageTable::new())
-        };
+        unsafe { table_at(root).write(PageTable::new()) };
         let mut space = Self { root, next_device: DEVICES };
         for (span, flags) in
             [(image::text(), READ_EXECUTE), (image::rodata(), READ_ONLY), (image::data(), READ_WRITE)]
@@ -193,9 +189,13 @@ impl AddressSpace {
     }
 
     fn tables(&mut self) -> OffsetPageTable<'_> {
-        let root = direct_map::virtual_address(self.root.start_address());
         // SAFETY: `root` and every table under it are frames given to `build` or `map` for good, mapped in the direct map
         // (in the boot path's map while `build` runs); `&mut self` under the one lock makes the reference the only one.
-        unsafe { OffsetPageTable::new(&mut *root.as_mut_ptr::<PageTable>(), VirtAddr::new(DIRECT_MAP)) }
+        unsafe { OffsetPageTable::new(&mut *table_at(self.root), VirtAddr::new(DIRECT_MAP)) }
     }
+}
+
+/// Where the table in `frame` can be reached.
+fn table_at(frame: PhysFrame) -> *mut PageTable {
+    direct_map::virtual_address(frame.start_address()).as_mut_ptr()
 }
