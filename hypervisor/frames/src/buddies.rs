@@ -55,21 +55,31 @@ pub(crate) fn count(bits: &Bits) -> u32 {
 }
 
 /// Sets an aligned group of `level` at `first`.
+#[inline]
 pub(crate) fn set_group(bits: &mut Bits, first: u32, level: u32) {
-    let (word, mask) = (first as usize / 64, group_mask(first, level));
-    match level.checked_sub(WORD) {
-        None | Some(0) => bits[word] |= mask,
-        Some(words) => bits[word..word + (1 << words)].fill(u64::MAX),
+    let word = first as usize / 64;
+    if level < WORD {
+        bits[word] |= group_mask(first, level);
+    } else {
+        bits[word..word + (1 << (level - WORD))].fill(u64::MAX);
     }
 }
 
 /// Clears an aligned group of `level` at `first`.
+#[inline]
 pub(crate) fn clear_group(bits: &mut Bits, first: u32, level: u32) {
-    let (word, mask) = (first as usize / 64, group_mask(first, level));
-    match level.checked_sub(WORD) {
-        None | Some(0) => bits[word] &= !mask,
-        Some(words) => bits[word..word + (1 << words)].fill(0),
+    let word = first as usize / 64;
+    if level < WORD {
+        bits[word] &= !group_mask(first, level);
+    } else {
+        bits[word..word + (1 << (level - WORD))].fill(0);
     }
+}
+
+/// Whether no unit is set. (Comparing arrays would call `memcmp`.)
+#[inline]
+fn is_none(bits: &Bits) -> bool {
+    bits.iter().fold(0, |any, word| any | word) == 0
 }
 
 /// The bits of a group in its first word.
@@ -82,9 +92,6 @@ const fn group_mask(first: u32, level: u32) -> u64 {
 
 /// The level of the maximal buddy around the group of `level` at `first`, which is all set.
 pub(crate) fn maximal_level(bits: &Bits, first: u32, level: u32) -> u32 {
-    if *bits == ALL {
-        return TOP;
-    }
     let mut level = level;
     let word = (first / 64) as usize;
     while level < WORD {
@@ -185,7 +192,7 @@ impl Groups {
     }
 
     fn is_empty(&self) -> bool {
-        self.lowest == NONE
+        is_none(&self.lowest)
     }
 
     /// The groups of the next level.

@@ -77,12 +77,14 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
     /// those CPUs to drain at their next [`poll`](Self::poll).
     #[inline]
     pub fn allocate(&mut self, order: Order, mobility: Mobility) -> Result<FrameRun, AllocateError> {
-        if order == Order::FRAME
-            && let Some(run) = self.take_current(mobility)
-        {
-            return Ok(run);
+        let start = match order {
+            Order::FRAME => self.take_current(mobility).or_else(|| self.take_claimed(mobility)),
+            _ => self.take_run(order, mobility),
+        };
+        match start {
+            Some(start) => Ok(FrameRun::made_by(self.frames.number, start, order.frames())),
+            None => self.allocate_drained(order, mobility),
         }
-        self.allocate_shared(order, mobility)
     }
 
     /// Allocates exactly the frames of `range`.
@@ -193,60 +195,54 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
 
     /// Takes a frame of the word in use.
     #[inline]
-    fn take_current(&mut self, mobility: Mobility) -> Option<FrameRun> {
+    fn take_current(&mut self, mobility: Mobility) -> Option<u64> {
         let claim = &mut self.current[mobility as usize];
         if claim.bits == 0 {
             return None;
         }
         let start = claim.word * 64 + u64::from(claim.bits.trailing_zeros());
         claim.bits &= claim.bits - 1;
-        Some(FrameRun::made_by(self.frames.number, start, 1))
+        Some(start)
     }
 
-    /// Allocates from the stock or under a lock; where that fails, once more with what this handle had at hand.
+    /// Takes a frame of the next word in stock, claiming some where there is none.
     #[inline(never)]
-    fn allocate_shared(&mut self, order: Order, mobility: Mobility) -> Result<FrameRun, AllocateError> {
-        if let Some(run) = self.try_zones(order, mobility) {
-            return Ok(run);
-        }
-        if self.active {
-            self.drain();
-            if let Some(run) = self.try_zones(order, mobility) {
-                return Ok(run);
-            }
-        }
-        Err(self.pressed(AllocateError::Exhausted {
-            wanted_frames: order.frames(),
-            cached_frames_at_most: self.frames.cached_frames_at_most(),
-        }))
-    }
-
-    fn try_zones(&mut self, order: Order, mobility: Mobility) -> Option<FrameRun> {
-        if order == Order::FRAME {
-            self.next_word(mobility)?;
-            return self.take_current(mobility);
-        }
-        let large = order.get().checked_sub(Order::LARGE.get());
-        for zone in &self.frames.zones {
-            let mut zone = zone.state.lock();
-            let start = match large {
-                Some(level) => zone.allocate_large(level.into(), mobility),
-                None => zone.allocate_small(order.get().into(), mobility),
-            };
-            if let Some(start) = start {
-                return Some(FrameRun::made_by(self.frames.number, start, order.frames()));
-            }
-        }
-        None
-    }
-
-    /// Puts a word of the stock, claiming more where it is empty, in the place of the one that is used up.
-    fn next_word(&mut self, mobility: Mobility) -> Option<()> {
-        if self.classes[mobility as usize].stock.is_empty() {
+    fn take_claimed(&mut self, mobility: Mobility) -> Option<u64> {
+        let class = mobility as usize;
+        if self.classes[class].stock.is_empty() {
             self.claim(mobility);
         }
-        self.current[mobility as usize] = self.classes[mobility as usize].stock.pop()?;
-        Some(())
+        self.current[class] = self.classes[class].stock.pop()?;
+        self.take_current(mobility)
+    }
+
+    /// Takes a run of several frames, which handles do not keep.
+    #[inline(never)]
+    fn take_run(&mut self, order: Order, mobility: Mobility) -> Option<u64> {
+        self.frames.zones.iter().find_map(|zone| {
+            let mut zone = zone.state.lock();
+            match order.get().checked_sub(Order::LARGE.get()) {
+                Some(level) => zone.allocate_large(level.into(), mobility),
+                None => zone.allocate_small(order.get().into(), mobility),
+            }
+        })
+    }
+
+    /// Allocates once more, after all that this handle had at hand is back.
+    #[cold]
+    fn allocate_drained(&mut self, order: Order, mobility: Mobility) -> Result<FrameRun, AllocateError> {
+        self.drain();
+        let start = match order {
+            Order::FRAME => self.take_claimed(mobility),
+            _ => self.take_run(order, mobility),
+        };
+        match start {
+            Some(start) => Ok(FrameRun::made_by(self.frames.number, start, order.frames())),
+            None => Err(self.pressed(AllocateError::Exhausted {
+                wanted_frames: order.frames(),
+                cached_frames_at_most: self.frames.cached_frames_at_most(),
+            })),
+        }
     }
 
     fn claim(&mut self, mobility: Mobility) {

@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod runs;
 mod table;
+mod tally;
 mod vacancy;
 mod zone;
 

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{self, BufRead, BufReader},
     process::{Command, ExitStatus},
 };
@@ -13,9 +13,13 @@ use crate::workspace;
 
 /// The Cargo that started this program, in the repository's root.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(cargo_program());
     command.current_dir(workspace::root());
     command
+}
+
+fn cargo_program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Runs `command` with its output going where ours goes.
@@ -59,7 +63,11 @@ pub(crate) fn shown(command: &Command) -> String {
         let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
         if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{word}'") }
     };
-    std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect::<Vec<_>>().join(" ")
+    let program = match command.get_program() {
+        program if program == cargo_program() => OsStr::new("cargo"),
+        program => program,
+    };
+    std::iter::once(program).chain(command.get_args()).map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

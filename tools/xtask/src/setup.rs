@@ -1,8 +1,15 @@
 //! Installs what the other commands need and this machine does not have.
 
-use std::{ffi::OsStr, fs, os::unix::fs::MetadataExt, path::Path, process::Command};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    process::Command,
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use godwit_lab::Emulator;
 
 use crate::process;
@@ -54,13 +61,20 @@ pub(crate) fn ensure() -> Result<bool> {
             bail!("{component} is missing: run `rustup component add {component}` in this repository");
         }
     }
+    for tool in TOOLS {
+        if let Some((variable, program)) = tool.replaced()
+            && !in_path(&program, &path())
+        {
+            bail!("{variable} names {}, which cannot be run", program.display());
+        }
+    }
     let missing: Vec<_> = TOOLS.iter().filter(|tool| !tool.is_there()).collect();
     if missing.is_empty() {
         return Ok(false);
     }
-    println!("setup: installing Debian packages");
+    println!("setup: Debian packages are missing");
     for tool in &missing {
-        println!("  {:<16} {} {}", tool.package, tool.program, tool.why);
+        println!("  {}: its {} {}", tool.package, tool.program, tool.why);
     }
     let packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
     install(&packages)?;
@@ -72,9 +86,18 @@ pub(crate) fn ensure() -> Result<bool> {
 
 impl Tool {
     fn is_there(&self) -> bool {
-        let program = self.instead.and_then(std::env::var_os).unwrap_or_else(|| self.program.into());
-        in_path(&program, &std::env::var_os("PATH").unwrap_or_default())
+        self.replaced().is_some() || in_path(self.program.as_ref(), &path())
     }
+
+    /// The variable that names another program, and that program.
+    fn replaced(&self) -> Option<(&'static str, OsString)> {
+        let variable = self.instead?;
+        Some((variable, env::var_os(variable)?))
+    }
+}
+
+fn path() -> OsString {
+    env::var_os("PATH").unwrap_or_default()
 }
 
 /// Whether `program` can be run: a path as it is, a bare name from one of the directories of `path`.
@@ -85,22 +108,23 @@ fn in_path(program: &OsStr, path: &OsStr) -> bool {
     if Path::new(program).components().count() > 1 {
         return executable(Path::new(program));
     }
-    std::env::split_paths(path).any(|directory| executable(&directory.join(program)))
+    env::split_paths(path).any(|directory| executable(&directory.join(program)))
 }
 
 fn install(packages: &[&str]) -> Result<()> {
-    let by_hand = format!(
-        "apt-get update && apt-get install -y --no-install-recommends {}, as root or with sudo before each",
-        packages.join(" ")
-    );
+    let by_hand =
+        format!("apt-get update && apt-get install -y --no-install-recommends {}", packages.join(" "));
     let Some(prefix) = privilege() else {
-        bail!("this user may not install packages (neither root nor `sudo -n`); run: {by_hand}");
+        bail!(
+            "this user may not install packages (is not root, and `sudo -n` asks for a password); run as root:\n  {by_hand}"
+        );
     };
+    println!("setup: installing {}", packages.join(" "));
     let apt_get = |arguments: &[&str]| {
         let words: Vec<_> = prefix.iter().chain(&["apt-get"]).chain(arguments).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
-        process::run(&mut command).with_context(|| format!("cannot install; run: {by_hand}"))
+        process::run(&mut command).map_err(|error| anyhow!("{error:#}; run as root:\n  {by_hand}"))
     };
     apt_get(&["-q", "update"])?;
     apt_get(&[&["-q", "install", "-y", "--no-install-recommends"], packages].concat())
@@ -128,7 +152,7 @@ mod tests {
         let program = directory.path().join("tool");
         fs::write(&program, "").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o644)).unwrap();
-        let path = std::env::join_paths([Path::new("/nowhere"), directory.path()]).unwrap();
+        let path = env::join_paths([Path::new("/nowhere"), directory.path()]).unwrap();
         assert!(!in_path("tool".as_ref(), &path));
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(in_path("tool".as_ref(), &path));

@@ -11,6 +11,7 @@ const CHATTER: &[&str] = &[
     "Checking",
     "Compiling",
     "Doc-tests",
+    "Documenting",
     "Downloaded",
     "Downloading",
     "Finished",
@@ -68,7 +69,7 @@ pub(super) fn relevant(output: &str) -> String {
     let chatter = |line: &str| {
         let words: Vec<_> = line.split_whitespace().collect();
         match words[..] {
-            [first, ..] if line.starts_with("  ") => CHATTER.contains(&first),
+            [first, ..] if line.starts_with(' ') && CHATTER.contains(&first) => true,
             ["test", "result:", verdict, ..] => verdict == "ok.",
             ["test", .., verdict] => verdict == "ok",
             ["running", _, what] => what.starts_with("test"),

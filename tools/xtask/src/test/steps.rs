@@ -75,6 +75,7 @@ impl Step {
                 process::cargo().args([
                     "clippy",
                     "--locked",
+                    "--keep-going",
                     "--workspace",
                     "--all-targets",
                     "--",
@@ -102,7 +103,14 @@ impl Step {
             ),
             Self::Docs => check(
                 process::cargo()
-                    .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"])
+                    .args([
+                        "doc",
+                        "--locked",
+                        "--keep-going",
+                        "--workspace",
+                        "--no-deps",
+                        "--document-private-items",
+                    ])
                     .env("RUSTDOCFLAGS", "-Dwarnings"),
                 progress,
             ),
