@@ -2,7 +2,7 @@
 
 use core::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use spin::Mutex;
@@ -14,6 +14,8 @@ const COM1: u16 = 0x3f8;
 const SEND_TRIES: u32 = 1 << 20;
 
 static PORT: Mutex<Option<Uart16550<PioBackend>>> = Mutex::new(None);
+/// Whether a typed byte wakes the boot processor.
+static INTERRUPTS: AtomicBool = AtomicBool::new(false);
 static LINES_LOGGED: AtomicU64 = AtomicU64::new(0);
 
 /// Starts the port at 115200 baud, 8-N-1. A machine without it stays silent.
@@ -32,7 +34,13 @@ pub fn start() {
 pub fn enable_receive_interrupt() {
     if let Some(uart) = PORT.lock().as_mut() {
         uart.enable_interrupts(IER::DATA_READY);
+        INTERRUPTS.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether a typed byte interrupts; else somebody has to look now and then.
+pub fn interrupts() -> bool {
+    INTERRUPTS.load(Ordering::Relaxed)
 }
 
 /// Writes `bytes`; `\n` becomes CR LF.

@@ -19,6 +19,11 @@ use crate::{
 /// A timer that fires sooner than this would fire before the processor sleeps.
 const SHORTEST_SLEEP_NS: u64 = 1_000;
 
+/// The processor that serves the console.
+const BOOT_CPU: CpuNumber = CpuNumber(0);
+/// How often it looks for a typed byte where none interrupts: unnoticed by a person.
+const CONSOLE_LOOK_NS: u64 = 10_000_000;
+
 /// The real x86-64 machine.
 pub struct Hardware {
     pub(crate) description: Description,
@@ -69,7 +74,10 @@ impl Machine for Hardware {
 
     fn idle(&self, deadline: Option<Instant>) {
         let cpu = local::this();
-        let sleep_ns = deadline.map(|at| at.as_nanoseconds().saturating_sub(self.now().as_nanoseconds()));
+        let mut sleep_ns = deadline.map(|at| at.as_nanoseconds().saturating_sub(self.now().as_nanoseconds()));
+        if cpu.number() == BOOT_CPU && !console::interrupts() {
+            sleep_ns = Some(sleep_ns.unwrap_or(u64::MAX).min(CONSOLE_LOOK_NS));
+        }
         if cpu.has_mail() || sleep_ns.is_some_and(|ns| ns < SHORTEST_SLEEP_NS) {
             // The loop's one window for interrupts.
             interrupts::enable();

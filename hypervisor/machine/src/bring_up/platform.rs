@@ -54,7 +54,6 @@ pub(super) fn find(ground: &Ground) -> Hardware {
     tsc::start(tsc_hz);
     route_console(&platform, &mut frames, &mut notes);
 
-    let wanted = ground.command_line.options.cpus.map_or(MAX_CPUS, |cpus| usize::from(cpus).min(MAX_CPUS));
     if !local_apic::is_x2apic() {
         // Without x2APIC mode an interrupt command names 8 bits, of which all ones is everybody (SDM vol. 3, 12.6.1).
         let listed = platform.cpus.len();
@@ -66,7 +65,17 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             ));
         }
     }
-    let listed = platform.supported(local_apic::id(), wanted);
+    let mut listed = platform.supported(local_apic::id(), MAX_CPUS);
+    if let Some(wanted) = ground.command_line.options.cpus {
+        let found = listed.apic_ids.len();
+        listed.apic_ids.truncate(usize::from(wanted).max(1));
+        if listed.apic_ids.len() < found {
+            notes.push(format!(
+                "{} more CPUs are left alone, as the command line asks",
+                found - listed.apic_ids.len()
+            ));
+        }
+    }
     let cpus = processors::start(ground, tsc_hz, &listed.apic_ids, &mut notes);
 
     let power = Power::find(&platform, &mut frames);
@@ -173,7 +182,8 @@ fn route_console(platform: &Platform, frames: &mut Frames, notes: &mut Vec<Strin
     if io::route(input, signal, vectors::CONSOLE, local_apic::id()) {
         console::enable_receive_interrupt();
     } else {
-        notes
-            .push(String::from("the console cannot interrupt; what is typed is seen at the next timer tick"));
+        notes.push(String::from(
+            "the console cannot interrupt; the boot processor looks at it 100 times a second",
+        ));
     }
 }
