@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use godwit_frames::FRAME_BYTES;
+
 /// A number of bytes, shown in the largest binary unit that keeps it at or above 1, such as `636 KiB` or `15.5 GiB`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Size {
@@ -16,7 +18,7 @@ impl Size {
 
     /// `frames` frames of 4 KiB, saturating.
     pub const fn from_frames(frames: u64) -> Self {
-        Self { bytes: frames.saturating_mul(4096) }
+        Self { bytes: frames.saturating_mul(FRAME_BYTES) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use godwit_frames::{BlockState, BlockView, Blocks, FrameRange, HostFrame, Mobility, Report};
+use godwit_frames::{BlockState, BlockView, Blocks, FrameRange, HostFrame, Mobility, Order, Report};
 
 use super::FragmentSetting;
 use crate::{
@@ -18,7 +18,7 @@ const BLOCKS_PER_STEP: usize = 64;
 /// Frames given back in one step.
 const FRAMES_PER_STEP: u64 = 256;
 /// Frames of a 2 MiB block.
-const BLOCK_FRAMES: u64 = 512;
+const BLOCK_FRAMES: u64 = Order::LARGE.frames();
 /// Frames taken in one block at most.
 const MAX_PINS_PER_BLOCK: u64 = 4;
 /// One in this many broken blocks is unmovable.

@@ -12,4 +12,4 @@ pub use orders::write_orders;
 pub use raw::write_raw;
 
 /// Frames of a 2 MiB block.
-const BLOCK_FRAMES: u64 = 512;
+const BLOCK_FRAMES: u64 = godwit_frames::Order::LARGE.frames();

@@ -9,7 +9,7 @@ mod note;
 use core::fmt;
 
 use arrayvec::ArrayVec;
-use godwit_frames::{FrameRange, HostFrame, Order};
+use godwit_frames::{FRAME_BYTES, FrameRange, HostFrame};
 
 pub use note::MapNote;
 
@@ -21,8 +21,6 @@ pub const MAX_SPANS: usize = 2 * MAX_REGIONS;
 pub const MAX_USABLE: usize = 2 * MAX_REGIONS;
 /// Corrections that are kept in words; more are counted.
 pub const MAX_NOTES: usize = 24;
-
-const FRAME_BYTES: u64 = Order::FRAME.bytes();
 
 /// A stretch of whole frames that holds one kind of memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

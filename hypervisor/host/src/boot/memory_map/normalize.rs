@@ -1,9 +1,9 @@
 //! Raw regions to spans: sorted, whole frames, each frame of exactly one kind.
 
 use arrayvec::ArrayVec;
-use godwit_frames::{FrameRange, HostFrame};
+use godwit_frames::{FRAME_BYTES, FrameRange, HostFrame};
 
-use super::{FRAME_BYTES, MAX_NOTES, MAX_SPANS, MapNote, Span};
+use super::{MAX_NOTES, MAX_SPANS, MapNote, Span};
 use crate::boot::{MAX_REGIONS, MemoryRegion, RegionKind};
 
 /// Physical addresses have at most 52 bits (SDM vol. 3A 4.5, APM vol. 2 5.1).
