@@ -96,7 +96,7 @@ impl Header {
     }
 
     pub(crate) const fn mobility(self) -> Mobility {
-        Mobility::ALL[MOBILITY.get(self.0) as usize]
+        if MOBILITY.get(self.0) == Mobility::Movable as u64 { Mobility::Movable } else { Mobility::Unmovable }
     }
 
     pub(crate) const fn with_mobility(self, mobility: Mobility) -> Self {
@@ -135,25 +135,55 @@ impl Header {
         Self(OWNER.set(self.0, owner as u64))
     }
 
-    /// Whether the block's bitmap counts.
-    pub(crate) const fn has_bitmap(self) -> bool {
-        self.owner() != 0 || (self.free() != 0 && !self.is_vacant())
+    /// Whether some frames are free and some are not.
+    const fn is_mixed(self) -> bool {
+        !self.free().is_multiple_of(BLOCK_FRAMES as u32)
     }
 
-    /// The list that the block is on: [`OWNED`], or its number of free frames; `None` where it is vacant
-    /// or full.
-    pub(crate) const fn list(self) -> Option<usize> {
+    /// Whether the block's bitmap counts.
+    pub(crate) const fn has_bitmap(self) -> bool {
+        self.owner() != 0 || self.is_mixed()
+    }
+
+    /// The list that the block is on; `None` where it is vacant or full.
+    pub(crate) const fn list(self) -> Option<List> {
         if self.owner() != 0 {
-            Some(OWNED)
-        } else if self.has_bitmap() {
-            Some(self.free() as usize)
+            Some(List::owned(self.mobility()))
+        } else if self.is_mixed() {
+            Some(List::with_free(self.mobility(), self.free()))
         } else {
             None
         }
     }
 }
 
-/// The list of the blocks that CPU handles own; no mixed block has 0 free frames.
-pub(crate) const OWNED: usize = 0;
-/// Lists per class: one per number of free frames from 1 to 511, and [`OWNED`].
-pub(crate) const LISTS: usize = BLOCK_FRAMES as usize;
+/// A list of blocks: per class one for every number of free frames from 1 to 511, and one of the blocks that
+/// CPU handles own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct List(u32);
+
+impl List {
+    /// How many lists there are.
+    pub(crate) const COUNT: usize = 2 * List::PER_CLASS as usize;
+    const PER_CLASS: u32 = BLOCK_FRAMES as u32;
+
+    /// The blocks of a class that handles own: no mixed block has 0 free frames.
+    pub(crate) const fn owned(mobility: Mobility) -> Self {
+        Self::with_free(mobility, 0)
+    }
+
+    /// The mixed blocks of a class with `free` free frames, 1 to 511.
+    pub(crate) const fn with_free(mobility: Mobility, free: u32) -> Self {
+        Self(mobility as u32 * Self::PER_CLASS + free)
+    }
+
+    /// The list's number, below [`COUNT`](Self::COUNT).
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// All lists.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..2 * Self::PER_CLASS).map(Self)
+    }
+}

@@ -14,6 +14,7 @@ mod cpu;
 mod error;
 mod frame;
 mod frames;
+mod hand;
 mod header;
 mod lock;
 mod order;

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::block::Mobility;
 use crate::frame::{FrameRange, HostFrame};
 use crate::order::Order;
 
@@ -9,6 +10,10 @@ use crate::order::Order;
 pub(crate) const FRAME_NUMBER_BITS: u32 = 40;
 /// The length's part of a tag.
 const LENGTH: u64 = (1 << FRAME_NUMBER_BITS) - 1;
+/// Where a tag says what the run was allocated for.
+const MOBILITY: u32 = FRAME_NUMBER_BITS;
+/// Where a tag says who made the run.
+const MAKER: u32 = FRAME_NUMBER_BITS + 1;
 
 /// Contiguous frames that belong to whoever holds this value.
 ///
@@ -18,28 +23,35 @@ const LENGTH: u64 = (1 << FRAME_NUMBER_BITS) - 1;
 #[derive(PartialEq, Eq)]
 pub struct FrameRun {
     start: u64,
-    /// Frames in the low 40 bits, the allocator's number above: one comparison on the fast path of `free`
-    /// says both "one frame" and "mine".
+    /// From the lowest bit: frames (40 bits), mobility (1), the number of the allocator (23).
     tag: u64,
 }
 
 impl FrameRun {
-    /// A run of `frames` (below 2^40) from frame number `start` on, made by allocator `allocator`.
-    pub(crate) const fn made_by(allocator: AllocatorNumber, start: u64, frames: u64) -> Self {
-        Self { start, tag: allocator.tag(frames) }
+    /// A run of `frames` (below 2^40) from frame number `start` on, made by allocator `maker` for `mobility`.
+    #[inline]
+    pub(crate) const fn made_by(maker: AllocatorNumber, start: u64, frames: u64, mobility: Mobility) -> Self {
+        Self { start, tag: (maker.0 as u64) << MAKER | (mobility as u64) << MOBILITY | frames }
     }
 
-    /// Whether this run carries exactly `tag`.
-    pub(crate) const fn has_tag(&self, tag: u64) -> bool {
-        self.tag == tag
+    /// What the run was allocated for.
+    #[inline]
+    pub const fn mobility(&self) -> Mobility {
+        if self.tag >> MOBILITY & 1 == Mobility::Movable as u64 {
+            Mobility::Movable
+        } else {
+            Mobility::Unmovable
+        }
     }
 
     /// The first frame.
+    #[inline]
     pub const fn start(&self) -> HostFrame {
         HostFrame::new(self.start)
     }
 
     /// How many frames the run has, never 0.
+    #[inline]
     pub const fn frames(&self) -> u64 {
         self.tag & LENGTH
     }
@@ -85,18 +97,14 @@ impl fmt::Debug for FrameRun {
 pub(crate) struct AllocatorNumber(u32);
 
 impl AllocatorNumber {
-    /// The allocator's number from a counter: 24 bits, so that it repeats after 16 million allocators.
+    /// The allocator's number from a counter: 23 bits, so that it repeats after 8 million allocators.
     pub(crate) const fn from_count(count: u32) -> Self {
-        Self(count & 0xff_ffff)
-    }
-
-    /// The tag of a run of `frames` frames made by this allocator.
-    pub(crate) const fn tag(self, frames: u64) -> u64 {
-        ((self.0 as u64) << FRAME_NUMBER_BITS) | frames
+        Self(count & (u32::MAX >> (MAKER - 32)))
     }
 
     /// Whether this allocator made `run`.
+    #[inline]
     pub(crate) const fn made(self, run: &FrameRun) -> bool {
-        run.tag >> FRAME_NUMBER_BITS == self.0 as u64
+        run.tag >> MAKER == self.0 as u64
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn allocate_runs<const N: usize>(
         let orders = alignments(preferred).skip(index);
         let left = gather(&mut zones, frames, orders, max_runs, mobility, &mut spans);
         if left == 0 {
-            let owned = |span: Span| FrameRun::made_by(shared.number, span.start, span.frames);
+            let owned = |span: Span| FrameRun::made_by(shared.number, span.start, span.frames, mobility);
             return Ok(spans.into_iter().map(owned).collect());
         }
         short = Short { had_frames: frames - left, had_runs: spans.len() };

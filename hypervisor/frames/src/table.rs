@@ -3,7 +3,7 @@
 use crate::block::Mobility;
 use crate::buddies::End;
 use crate::candidates::{self, Candidates};
-use crate::header::{Header, LISTS};
+use crate::header::{Header, List};
 
 /// No block.
 const NONE: u32 = u32::MAX;
@@ -12,22 +12,22 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct BlockTable<'m> {
     /// Per block its links (previous low, next high) and its header.
     blocks: &'m mut [[u64; 2]],
-    /// Per list its first block: movable low, unmovable high.
+    /// Per list its first block, two to a word.
     heads: &'m mut [u64],
-    /// Per class, which lists have a block.
-    occupied: [[u64; LISTS / 64]; 2],
+    /// Which lists have a block.
+    occupied: [u64; List::COUNT / 64],
     candidates: Candidates<'m>,
 }
 
 impl<'m> BlockTable<'m> {
     /// Words that the lists need.
-    pub(crate) const HEAD_WORDS: usize = LISTS;
+    pub(crate) const HEAD_WORDS: usize = List::COUNT / 2;
 
     /// A table in which every block is reserved; `heads` has [`HEAD_WORDS`](Self::HEAD_WORDS) words.
     pub(crate) fn new(blocks: &'m mut [[u64; 2]], heads: &'m mut [u64], candidates: Candidates<'m>) -> Self {
         blocks.fill([links(NONE, NONE), Header::reserved().word()]);
         heads.fill(links(NONE, NONE));
-        Self { blocks, heads, occupied: [[0; LISTS / 64]; 2], candidates }
+        Self { blocks, heads, occupied: [0; List::COUNT / 64], candidates }
     }
 
     /// How many blocks there are.
@@ -43,23 +43,23 @@ impl<'m> BlockTable<'m> {
     pub(crate) fn set_header(&mut self, block: usize, new: Header) {
         let old = self.header(block);
         self.blocks[block][1] = new.word();
-        let (old_key, new_key) = (key(old), key(new));
-        if old_key != new_key {
-            if let Some(key) = old_key {
+        let (from, to) = (key(old), key(new));
+        if from != to {
+            if let Some(key) = from {
                 self.candidates.remove(block, key);
             }
-            if let Some(key) = new_key {
+            if let Some(key) = to {
                 self.candidates.insert(block, key);
             }
         }
-        if old.list() == new.list() && old.mobility() == new.mobility() {
-            return;
-        }
-        if let Some(list) = old.list() {
-            self.unlink(block, old.mobility(), list);
-        }
-        if let Some(list) = new.list() {
-            self.link(block, new.mobility(), list);
+        let (from, to) = (old.list(), new.list());
+        if from != to {
+            if let Some(list) = from {
+                self.unlink(block, list);
+            }
+            if let Some(list) = to {
+                self.link(block, list);
+            }
         }
     }
 
@@ -70,8 +70,21 @@ impl<'m> BlockTable<'m> {
     }
 
     /// The first block on a list.
-    pub(crate) fn first(&self, mobility: Mobility, list: usize) -> Option<usize> {
-        some(self.head(mobility, list))
+    pub(crate) fn first(&self, list: List) -> Option<usize> {
+        some(self.head(list))
+    }
+
+    /// The fullest mixed block of a class that no handle owns.
+    pub(crate) fn fullest(&self, mobility: Mobility) -> Option<usize> {
+        let words = self.occupied.as_chunks::<{ List::COUNT / 128 }>().0.get(mobility as usize)?;
+        // Without the first list, which is that of the blocks that are owned.
+        let mut bits = words[0] & !1;
+        let mut word = 0;
+        while bits == 0 {
+            word += 1;
+            bits = *words.get(word)?;
+        }
+        self.first(List::with_free(mobility, word as u32 * 64 + bits.trailing_zeros()))
     }
 
     /// The block after `block` on its list.
@@ -82,18 +95,6 @@ impl<'m> BlockTable<'m> {
     /// The block before `block` on its list.
     pub(crate) fn previous(&self, block: usize) -> Option<usize> {
         some(low(self.blocks[block][0]))
-    }
-
-    /// The first list from `from` on that has a block: from 1 on, the one with the fullest blocks.
-    pub(crate) fn occupied_from(&self, mobility: Mobility, from: usize) -> Option<usize> {
-        let words = &self.occupied[mobility as usize];
-        let mut word = from / 64;
-        let mut bits = words.get(word)? & (u64::MAX << (from % 64));
-        while bits == 0 {
-            word += 1;
-            bits = *words.get(word)?;
-        }
-        Some(word * 64 + bits.trailing_zeros() as usize)
     }
 
     /// A mixed block of the class that may hold a buddy of `level`, 1 to 8, nearest to `end`.
@@ -107,35 +108,35 @@ impl<'m> BlockTable<'m> {
         (0..candidates::KEYS).all(|other| self.candidates.contains(block, other) == (key == Some(other)))
     }
 
-    fn head(&self, mobility: Mobility, list: usize) -> u32 {
-        match mobility {
-            Mobility::Movable => low(self.heads[list]),
-            Mobility::Unmovable => high(self.heads[list]),
-        }
+    /// Whether the mark says that the list has a block.
+    pub(crate) fn is_marked(&self, list: List) -> bool {
+        self.occupied[list.index() / 64] >> (list.index() % 64) & 1 == 1
     }
 
-    fn set_head(&mut self, mobility: Mobility, list: usize, block: u32) {
-        let heads = &mut self.heads[list];
-        *heads = match mobility {
-            Mobility::Movable => links(block, high(*heads)),
-            Mobility::Unmovable => links(low(*heads), block),
-        };
-        let word = &mut self.occupied[mobility as usize][list / 64];
-        let bit = 1 << (list % 64);
-        *word = if block == NONE { *word & !bit } else { *word | bit };
+    fn head(&self, list: List) -> u32 {
+        (self.heads[list.index() / 2] >> (list.index() % 2 * 32)) as u32
     }
 
-    fn link(&mut self, block: usize, mobility: Mobility, list: usize) {
-        let next = self.head(mobility, list);
+    fn set_head(&mut self, list: List, block: u32) {
+        let shift = list.index() % 2 * 32;
+        let heads = &mut self.heads[list.index() / 2];
+        *heads = *heads & !(u64::from(u32::MAX) << shift) | u64::from(block) << shift;
+        let marks = &mut self.occupied[list.index() / 64];
+        let bit = list.index() % 64;
+        *marks = *marks & !(1 << bit) | u64::from(block != NONE) << bit;
+    }
+
+    fn link(&mut self, block: usize, list: List) {
+        let next = self.head(list);
         self.blocks[block][0] = links(NONE, next);
         if let Some(next) = some(next) {
             let word = &mut self.blocks[next][0];
             *word = links(block as u32, high(*word));
         }
-        self.set_head(mobility, list, block as u32);
+        self.set_head(list, block as u32);
     }
 
-    fn unlink(&mut self, block: usize, mobility: Mobility, list: usize) {
+    fn unlink(&mut self, block: usize, list: List) {
         let (previous, next) = (low(self.blocks[block][0]), high(self.blocks[block][0]));
         if let Some(next) = some(next) {
             let word = &mut self.blocks[next][0];
@@ -146,7 +147,7 @@ impl<'m> BlockTable<'m> {
                 let word = &mut self.blocks[previous][0];
                 *word = links(low(*word), next);
             }
-            None => self.set_head(mobility, list, next),
+            None => self.set_head(list, next),
         }
     }
 }

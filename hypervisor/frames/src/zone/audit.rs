@@ -3,10 +3,9 @@
 use core::fmt;
 
 use super::Zone;
-use crate::block::Mobility;
 use crate::buddies;
 use crate::frame::HostFrame;
-use crate::header::LISTS;
+use crate::header::List;
 
 /// An invariant of the allocator that does not hold: a defect of the allocator or of memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,23 +62,19 @@ impl Zone<'_> {
     /// Walks all lists; returns how many blocks are on them.
     fn audit_lists(&self) -> Result<usize, Unsound> {
         let mut count = 0;
-        for mobility in Mobility::ALL {
-            for list in 0..LISTS {
-                let mut before = None;
-                let mut next = self.table.first(mobility, list);
-                let marked = self.table.occupied_from(mobility, list) == Some(list);
-                self.check(marked == next.is_some(), "a list's mark is off", 0)?;
-                while let Some(block) = next {
-                    let header = self.table.header(block);
-                    let here = header.list() == Some(list) && header.mobility() == mobility;
-                    self.check(here, "a block is on a list that is not its own", block)?;
-                    self.check(self.table.previous(block) == before, "a back link is off", block)?;
-                    // A ring would go on for ever: more links than blocks are one.
-                    count += 1;
-                    self.check(count <= self.block_count(), "a list runs in a ring", block)?;
-                    before = next;
-                    next = self.table.next(block);
-                }
+        for list in List::all() {
+            let mut before = None;
+            let mut next = self.table.first(list);
+            self.check(self.table.is_marked(list) == next.is_some(), "a list's mark is off", 0)?;
+            while let Some(block) = next {
+                let here = self.table.header(block).list() == Some(list);
+                self.check(here, "a block is on a list that is not its own", block)?;
+                self.check(self.table.previous(block) == before, "a back link is off", block)?;
+                // A ring would go on for ever: more links than blocks are one.
+                count += 1;
+                self.check(count <= self.block_count(), "a list runs in a ring", block)?;
+                before = next;
+                next = self.table.next(block);
             }
         }
         Ok(count)

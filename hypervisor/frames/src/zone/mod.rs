@@ -27,7 +27,7 @@ use crate::table::BlockTable;
 use crate::vacancy::{GIB_BLOCKS, Vacancy};
 
 pub use audit::Unsound;
-pub(crate) use small::{Claim, OwnBlock, STOCK_FRAMES, Stock};
+pub(crate) use small::{Claim, OwnBlock, STOCK_FRAMES, Stock, ones};
 pub(crate) use spans::{Fit, Wish};
 pub(crate) use survey::Survey;
 

@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use super::{Part, Zone};
 use crate::block::Mobility;
 use crate::buddies::{self, End};
-use crate::header::{Header, OWNED};
+use crate::header::{Header, List};
 
 /// Words that a handle claims at once, at most: in full memory each may hold a single frame.
 const STOCK_WORDS: usize = 16;
@@ -44,7 +44,7 @@ impl Zone<'_> {
         let mut missing = ENOUGH_FRAMES;
         let mut source = self.still_owned(own);
         own.block = None;
-        while let Some(block) = source.or_else(|| self.fullest(mobility)) {
+        while let Some(block) = source.or_else(|| self.table.fullest(mobility)) {
             source = None;
             let opened = self.opened(block, mobility);
             self.claim_from(block, opened, Some(own), stock, &mut missing);
@@ -63,7 +63,7 @@ impl Zone<'_> {
         if let Some(block) = self.owned_by_others(mobility) {
             let opened = self.opened(block, mobility);
             self.claim_from(block, opened, None, stock, &mut missing);
-        } else if let Some(block) = self.fullest(other) {
+        } else if let Some(block) = self.table.fullest(other) {
             let opened = self.opened(block, mobility);
             self.claim_from(block, opened, Some(own), stock, &mut missing);
         } else if let Some(block) = self.owned_by_others(other) {
@@ -98,22 +98,24 @@ impl Zone<'_> {
     ) {
         let first_word = (self.first_block + block as u64) * 8;
         let mut free = opened.free();
+        let bitmap = &mut self.bitmaps[block];
         // Words that are in use already come first, so that whole free words stay for runs of several frames.
-        for whole in [false, true] {
-            for (index, word) in (0..).zip(&mut self.bitmaps[block]) {
-                if free == 0 || *missing == 0 || stock.is_full() {
-                    break;
+        let mut claim = |wanted: fn(u64) -> bool| {
+            for (index, word) in (0..).zip(&mut *bitmap) {
+                if wanted(*word) {
+                    let bits = core::mem::take(word);
+                    let frames = ones(bits);
+                    stock.push(Claim { word: first_word + index, bits });
+                    free -= frames;
+                    *missing = missing.saturating_sub(frames);
+                    if free == 0 || *missing == 0 || stock.is_full() {
+                        return true;
+                    }
                 }
-                if *word == 0 || (*word == u64::MAX) != whole {
-                    continue;
-                }
-                let bits = core::mem::take(word);
-                let frames = bits.count_ones();
-                free -= frames;
-                *missing = missing.saturating_sub(frames);
-                stock.push(Claim { word: first_word + index, bits });
             }
-        }
+            false
+        };
+        let _enough = claim(|word| word != 0 && word != u64::MAX) || claim(|word| word == u64::MAX);
         let old = self.table.header(block);
         let new = opened.with_free(free);
         let new = match own {
@@ -127,19 +129,11 @@ impl Zone<'_> {
         self.settle(block, old, new);
     }
 
-    /// The fullest mixed block of a class that no handle owns.
-    fn fullest(&self, mobility: Mobility) -> Option<usize> {
-        let list = self.table.occupied_from(mobility, OWNED + 1)?;
-        self.table.first(mobility, list)
-    }
-
     /// A block with a free frame that another handle owns.
     fn owned_by_others(&self, mobility: Mobility) -> Option<usize> {
-        self.list(mobility, OWNED).find(|&block| self.table.header(block).free() > 0)
-    }
-
-    fn list(&self, mobility: Mobility, list: usize) -> impl Iterator<Item = usize> {
-        core::iter::successors(self.table.first(mobility, list), |&block| self.table.next(block))
+        let first = self.table.first(List::owned(mobility));
+        let mut owned = core::iter::successors(first, |&block| self.table.next(block));
+        owned.find(|&block| self.table.header(block).free() > 0)
     }
 
     /// Gives back frames of one bitmap word: what is left of a claim, or single frames that were freed.
@@ -162,7 +156,7 @@ impl Zone<'_> {
             None => 0,
         };
         let level = reopened.level().max(level.min(buddies::TOP - 1));
-        let new = reopened.with_free(reopened.free() + bits.count_ones()).with_level(level);
+        let new = reopened.with_free(reopened.free() + ones(bits)).with_level(level);
         self.settle(block, old, new);
     }
 
@@ -200,4 +194,10 @@ impl Zone<'_> {
         }
         None
     }
+}
+
+/// How many bits of a word that is not 0 are set. In full memory it is mostly one, and x86-64 as it is compiled
+/// for has no instruction to count more.
+pub(crate) const fn ones(bits: u64) -> u32 {
+    if bits.is_power_of_two() { 1 } else { bits.count_ones() }
 }

@@ -1,6 +1,6 @@
 //! The textbook buddy allocator: a doubly linked free list per order, last in, first out.
 
-use godwit_frames::Order;
+use godwit_frames::{HostFrame, Order};
 
 use crate::pool::Pool;
 
@@ -65,10 +65,10 @@ impl Lifo {
 }
 
 impl Pool for Lifo {
-    type Run = u32;
+    type Run = HostFrame;
 
     #[inline]
-    fn allocate(&mut self, order: Order) -> Option<u32> {
+    fn allocate(&mut self, order: Order) -> Option<HostFrame> {
         let order = order.index();
         let from = (order..Order::COUNT).find(|&from| self.heads[from] != NONE)?;
         let frame = self.heads[from];
@@ -76,12 +76,12 @@ impl Pool for Lifo {
         for half in (order..from).rev() {
             self.push(frame + (1 << half), half);
         }
-        Some(frame)
+        Some(HostFrame::new(frame.into()))
     }
 
     #[inline]
-    fn free(&mut self, run: u32, order: Order) {
-        let mut frame = run;
+    fn free(&mut self, run: HostFrame, order: Order) {
+        let mut frame = run.number() as u32;
         let mut order = order.index();
         while order < Order::HUGE.index() {
             let buddy = frame ^ (1 << order);

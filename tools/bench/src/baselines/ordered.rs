@@ -1,6 +1,6 @@
 //! The buddy allocator that takes the lowest address: free runs of an order are kept sorted.
 
-use godwit_frames::Order;
+use godwit_frames::{HostFrame, Order};
 
 use crate::pool::Pool;
 
@@ -81,10 +81,10 @@ impl Ordered {
 }
 
 impl Pool for Ordered {
-    type Run = u32;
+    type Run = HostFrame;
 
     #[inline]
-    fn allocate(&mut self, order: Order) -> Option<u32> {
+    fn allocate(&mut self, order: Order) -> Option<HostFrame> {
         let order = order.index();
         let (from, number) =
             (order..Order::COUNT).find_map(|from| Some((from, self.free[from].lowest()?)))?;
@@ -93,13 +93,13 @@ impl Pool for Ordered {
         for half in order..from {
             self.free[half].insert((frame >> half) + 1);
         }
-        Some(frame as u32)
+        Some(HostFrame::new(frame as u64))
     }
 
     #[inline]
-    fn free(&mut self, run: u32, order: Order) {
+    fn free(&mut self, run: HostFrame, order: Order) {
         let mut order = order.index();
-        let mut number = run as usize >> order;
+        let mut number = run.number() as usize >> order;
         while order < Order::HUGE.index() && self.free[order].contains(number ^ 1) {
             self.free[order].remove(number ^ 1);
             number /= 2;

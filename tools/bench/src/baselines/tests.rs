@@ -1,6 +1,6 @@
 //! The baselines are right: a comparison with a broken allocator would say nothing.
 
-use godwit_frames::Order;
+use godwit_frames::{HostFrame, Order};
 use proptest::prelude::*;
 
 use super::{Lifo, Ordered, Published};
@@ -14,9 +14,9 @@ trait Start: Copy {
     fn start(self) -> usize;
 }
 
-impl Start for u32 {
+impl Start for HostFrame {
     fn start(self) -> usize {
-        self as usize
+        self.number() as usize
     }
 }
 
@@ -77,12 +77,12 @@ proptest! {
 
 #[test]
 fn the_lifo_takes_what_was_freed_last_and_the_ordered_one_what_lies_lowest() {
-    fn again(pool: &mut impl Pool<Run = u32>) -> u32 {
+    fn again(pool: &mut impl Pool<Run = HostFrame>) -> u64 {
         let runs: Vec<_> = (0..8).filter_map(|_| pool.allocate(Order::FRAME)).collect();
         // Not buddies of each other or of anything free, so that they are not merged.
         pool.free(runs[1], Order::FRAME);
         pool.free(runs[5], Order::FRAME);
-        pool.allocate(Order::FRAME).unwrap()
+        pool.allocate(Order::FRAME).unwrap().number()
     }
     assert_eq!(again(&mut Lifo::new(FRAMES)), 5);
     assert_eq!(again(&mut Ordered::new(FRAMES)), 1);

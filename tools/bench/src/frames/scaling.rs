@@ -70,8 +70,10 @@ fn throughput<S>(threads: usize, prepare: impl Fn() -> S + Sync, turn: impl Fn(&
 }
 
 fn pairs(pool: &mut Godwit<'_, '_>) {
-    let run = black_box(pool.allocate(Order::FRAME));
-    run.into_iter().for_each(|run| pool.free(run, Order::FRAME));
+    let pool = black_box(pool);
+    if let Some(run) = pool.allocate(Order::FRAME) {
+        pool.free(run, Order::FRAME);
+    }
 }
 
 fn bursts<P: Pool>((pool, runs): &mut (P, Vec<P::Run>)) {
@@ -107,7 +109,7 @@ impl Drop for Held<'_, '_> {
 
 fn locked_pairs(pool: &mut &Mutex<Lifo>) {
     let allocated = pool.lock().map(|mut pool| pool.allocate(Order::FRAME));
-    let Ok(Some(run)) = black_box(allocated) else { return };
+    let Ok(Some(run)) = allocated else { return };
     if let Ok(mut pool) = pool.lock() {
         pool.free(run, Order::FRAME);
     }
