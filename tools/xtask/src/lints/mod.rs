@@ -1,5 +1,6 @@
 //! House lints: rules of the repository that neither rustc nor clippy knows.
 
+mod documents;
 mod manifests;
 mod names;
 mod placeholders;
@@ -41,7 +42,10 @@ pub(crate) struct Report {
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Checks every Rust file and every manifest of the repository at `root`.
+/// Where the documents are: this directory, and the root's own files.
+const DOCUMENTS: &str = "docs";
+
+/// Checks every Rust file, every manifest and every document of the repository at `root`.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -50,7 +54,20 @@ pub(crate) fn check(root: &Path) -> Result<Report> {
     for directory in CRATE_DIRECTORIES {
         list(&root.join(directory), &mut paths)?;
     }
+    if root.join(DOCUMENTS).is_dir() {
+        list(&root.join(DOCUMENTS), &mut paths)?;
+    }
+    for entry in fs::read_dir(root).with_context(|| format!("cannot list {}", root.display()))? {
+        let entry = entry?;
+        // The workspace's own manifest is no crate's.
+        if entry.file_type()?.is_file() && entry.file_name() != "Cargo.toml" {
+            paths.push(entry.path());
+        }
+    }
     paths.sort();
+    let known = documents::Files::new(
+        paths.iter().filter_map(|path| path.strip_prefix(root).ok()).map(Path::to_owned),
+    );
     let mut report = Report { files: 0, findings: Vec::new() };
     for path in paths {
         let shown = path.strip_prefix(root).unwrap_or(&path).to_owned();
@@ -59,6 +76,8 @@ pub(crate) fn check(root: &Path) -> Result<Report> {
             manifests::check(&shown, &read()?)
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             check_source(&Source::new(shown.clone(), read()?))
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            documents::check(&shown, &read()?, &known)
         } else {
             continue;
         };
