@@ -12,6 +12,7 @@ pub mod boot;
 pub mod cpu;
 pub mod features;
 mod fields;
+pub mod interrupts;
 pub mod memory;
 pub mod pci;
 pub mod physical;
@@ -36,8 +37,6 @@ pub mod hardware;
 #[cfg(feature = "kernel")]
 #[expect(unsafe_code, reason = "hands out raw memory")]
 pub mod heap;
-#[cfg(feature = "kernel")]
-pub mod interrupts;
 #[cfg(feature = "kernel")]
 mod logger;
 #[cfg(feature = "kernel")]
