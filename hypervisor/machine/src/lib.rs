@@ -10,6 +10,7 @@ extern crate alloc;
 pub mod acpi;
 pub mod boot;
 pub mod cpu;
+pub mod cursor;
 pub mod features;
 mod fields;
 pub mod interrupts;
