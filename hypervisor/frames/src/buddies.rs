@@ -132,39 +132,58 @@ pub(crate) const fn largest_in_word(word: u64) -> Option<u32> {
 
 /// The level of the largest buddy, or `None` where nothing is set.
 pub(crate) fn largest_level(bits: &Bits) -> Option<u32> {
-    let mut groups = Groups::of(bits, 0);
-    if groups.is_empty() {
-        return None;
+    let level = bits.iter().filter_map(|&word| largest_in_word(word)).max()?;
+    if level < WORD {
+        return Some(level);
     }
-    while groups.level < TOP {
-        let above = groups.above();
-        if above.is_empty() {
-            break;
-        }
-        groups = above;
-    }
-    Some(groups.level)
+    let whole = (0..bits.len()).filter(|&word| bits[word] == u64::MAX);
+    whole.map(|word| maximal_level(bits, word as u32 * 64, WORD)).max()
 }
 
 /// The first unit of the smallest maximal buddy of at least `level`, the one nearest to `end`.
 pub(crate) fn best_fit(bits: &Bits, level: u32, end: End) -> Option<u32> {
-    let mut groups = Groups::of(bits, level);
-    while !groups.is_empty() {
-        if groups.level == TOP {
-            return Some(0);
-        }
-        let above = groups.above();
-        if let Some(first) = groups.outside(&above).nearest(end) {
-            return Some(first);
-        }
-        groups = above;
+    (level..=TOP).find_map(|level| find_maximal(bits, level, end))
+}
+
+/// The first unit of the maximal buddy of exactly `level` that is nearest to `end`.
+pub(crate) fn find_maximal(bits: &Bits, level: u32, end: End) -> Option<u32> {
+    let in_word = |word: usize| {
+        let maximal = maximal_in_word(bits, word, level);
+        let bit = match end {
+            End::Bottom => maximal.trailing_zeros(),
+            End::Top => maximal.checked_ilog2()?,
+        };
+        (maximal != 0).then_some(word as u32 * 64 + bit)
+    };
+    match end {
+        End::Bottom => (0..bits.len()).find_map(in_word),
+        End::Top => (0..bits.len()).rev().find_map(in_word),
     }
-    None
+}
+
+/// The lowest bits of the maximal buddies of exactly `level` that begin in a word.
+#[inline]
+fn maximal_in_word(bits: &Bits, word: usize, level: u32) -> u64 {
+    let mut groups = bits[word];
+    if level < WORD {
+        for level in 0..level {
+            groups &= groups >> (1 << level) & LOWEST[level as usize + 1];
+        }
+        let above = groups & groups >> (1 << level) & LOWEST[level as usize + 1];
+        return groups & !(above | above << (1 << level));
+    }
+    let is_maximal = || {
+        let (words, first) = (1 << (level - WORD), word as u32 * 64);
+        bits[word..word + words].iter().all(|&word| word == u64::MAX)
+            && maximal_level(bits, first, level) == level
+    };
+    let aligned = word.is_multiple_of(1 << (level - WORD));
+    u64::from(groups == u64::MAX && aligned && is_maximal())
 }
 
 /// Adds the number of maximal buddies of each level to `counts`.
 pub(crate) fn count_maximal(bits: &Bits, counts: &mut [u64; 10]) {
-    let mut groups = Groups::of(bits, 0);
+    let mut groups = Groups { level: 0, lowest: *bits };
     while groups.level < TOP && !groups.is_empty() {
         let above = groups.above();
         counts[groups.level as usize] += u64::from(count(&groups.outside(&above).lowest));
@@ -183,14 +202,6 @@ struct Groups {
 }
 
 impl Groups {
-    fn of(bits: &Bits, level: u32) -> Self {
-        let mut groups = Self { level: 0, lowest: *bits };
-        while groups.level < level {
-            groups = groups.above();
-        }
-        groups
-    }
-
     fn is_empty(&self) -> bool {
         is_none(&self.lowest)
     }
@@ -224,18 +235,6 @@ impl Groups {
             from_fn(|word| self.lowest[word] & !(above.lowest[word] | above.lowest[word & !half]))
         };
         Self { level: self.level, lowest }
-    }
-
-    fn nearest(&self, end: End) -> Option<u32> {
-        let word = match end {
-            End::Bottom => self.lowest.iter().position(|&word| word != 0)?,
-            End::Top => self.lowest.iter().rposition(|&word| word != 0)?,
-        };
-        let bit = match end {
-            End::Bottom => self.lowest[word].trailing_zeros(),
-            End::Top => self.lowest[word].ilog2(),
-        };
-        Some(word as u32 * 64 + bit)
     }
 }
 

@@ -106,10 +106,10 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
             return self.free_run(run);
         }
         let frame = run.start().number();
+        self.activate();
         let hand = &mut self.hands[run.mobility() as usize];
         if !hand.put_current(frame) {
             hand.put(frame, self.frames);
-            self.activate();
         }
         Ok(())
     }
@@ -188,7 +188,11 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
             return Err(FreeError { run });
         }
         let Ok(zone) = self.frames.zone_of(run.range()) else { return Err(FreeError { run }) };
-        zone.state.lock().give_range(run.start().number(), run.frames());
+        let mut zone = zone.state.lock();
+        match run.order().and_then(|order| order.get().checked_sub(Order::LARGE.get())) {
+            Some(level) => zone.free_large(run.start().number(), level.into()),
+            None => zone.give_range(run.start().number(), run.frames()),
+        }
         Ok(())
     }
 

@@ -13,11 +13,12 @@ const NOTHING: Claim = Claim { word: u64::MAX, bits: 0 };
 const FREED_WORDS: usize = 32;
 /// Freed frames that wait, at most.
 const FREED_FRAMES: u32 = 64;
-/// Of so many words one comes from the zone though freed frames wait; a power of two.
+/// Of so many chances to take a freed frame again, one is passed by; a power of two.
 ///
-/// To take what was freed last is cheap and keeps memory as it is. Only frames that go through the zone can move
-/// to fuller blocks and let emptier ones run out, so that memory heals even where a free follows each allocation.
-const HEALING: u32 = 4;
+/// To take what was freed last is cheap and leaves memory as it is. Only frames that go through the zone can
+/// move to fuller blocks and let emptier ones run out, so that memory heals even where each free is followed
+/// by an allocation.
+const HEALING: u32 = 8;
 /// Frames at hand, at most: the stock, a word in use that frees have filled up again, and those that wait.
 pub(crate) const HAND_FRAMES: u64 = STOCK_FRAMES + 64 + FREED_FRAMES as u64;
 
@@ -65,8 +66,7 @@ impl Hand {
     /// newly claimed ones.
     #[inline(never)]
     pub(crate) fn take_next(&mut self, frames: &Frames<'_>, mobility: Mobility) -> Option<u64> {
-        self.turn = self.turn.wrapping_add(1);
-        if !self.turn.is_multiple_of(HEALING)
+        if self.may_reuse()
             && let Some(claim) = self.freed.pop()
         {
             self.freed_frames -= ones(claim.bits);
@@ -80,15 +80,21 @@ impl Hand {
         self.take_current()
     }
 
-    /// Puts a freed frame into the word in use; says whether it belongs there.
+    /// Puts a freed frame into the word in use, or makes its word the one in use where that has none left; says
+    /// whether it did.
     #[inline]
     pub(crate) fn put_current(&mut self, frame: u64) -> bool {
-        let here = self.current.word == frame / 64;
-        if here {
-            debug_assert!(self.current.bits >> (frame % 64) & 1 == 0, "a frame came back twice");
-            self.current.bits |= 1 << (frame % 64);
+        let (word, bit) = (frame / 64, 1 << (frame % 64));
+        if self.current.word == word {
+            debug_assert!(self.current.bits & bit == 0, "a frame came back twice");
+            self.current.bits |= bit;
+            return true;
         }
-        here
+        let free = self.current.bits == 0 && self.may_reuse();
+        if free {
+            self.current = Claim { word, bits: bit };
+        }
+        free
     }
 
     /// Lets a freed frame wait, and gives all that wait back where they are many.
@@ -125,6 +131,12 @@ impl Hand {
     pub(crate) fn frames(&self) -> u64 {
         let claims = self.freed.iter().chain(&self.stock).chain([&self.current]);
         claims.map(|claim| u64::from(claim.bits.count_ones())).sum()
+    }
+
+    #[inline]
+    fn may_reuse(&mut self) -> bool {
+        self.turn = self.turn.wrapping_add(1);
+        !self.turn.is_multiple_of(HEALING)
     }
 
     fn claim(&mut self, frames: &Frames<'_>, mobility: Mobility) {

@@ -16,24 +16,20 @@ const STRIDE: u32 = WIDTH + 1;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tally([u64; WORDS]);
 
-/// One of each level from the row's to the column's less one. Tables, since a shift by a level takes longer.
-const ONES: [[Tally; LEVELS + 1]; LEVELS + 1] = {
-    let mut table = [[Tally::NONE; LEVELS + 1]; LEVELS + 1];
-    let mut from = 0;
-    while from <= LEVELS {
-        let mut to = from;
-        while to < LEVELS {
-            table[from][to + 1] = table[from][to];
-            let (word, shift) = position(to as u32);
-            table[from][to + 1].0[word] |= 1 << shift;
-            to += 1;
-        }
-        from += 1;
+/// One of each level below the index.
+const ONE_BELOW: [Tally; LEVELS + 1] = {
+    let mut table = [Tally::NONE; LEVELS + 1];
+    let mut level = 0;
+    while level < LEVELS {
+        let (word, shift) = position(level as u32);
+        table[level + 1] = table[level];
+        table[level + 1].0[word] |= 1 << shift;
+        level += 1;
     }
     table
 };
 /// One of each level, in each word.
-const ONE_EACH: u64 = ONES[0][LEVELS].0[0];
+const ONE_EACH: u64 = ONE_BELOW[LEVELS].0[0];
 /// The largest count in each count's place.
 const LARGEST: u64 = ONE_EACH * ((1 << WIDTH) - 1);
 
@@ -54,13 +50,15 @@ impl Tally {
 
     /// One of each level of which there is at least one: adding the largest count to every count carries into
     /// the bit above exactly where it is not 0.
+    #[inline]
     pub(crate) fn present(self) -> Self {
         Self(self.0.map(|word| ((word + LARGEST) >> WIDTH) & ONE_EACH))
     }
 
     /// The lowest level from `level` on of which there is one; only for what [`present`](Self::present) gives.
+    #[inline]
     pub(crate) fn lowest_from(self, level: u32) -> Option<u32> {
-        let [low, high] = ONES[level as usize][LEVELS].0;
+        let [low, high] = Self::parts(level, LEVELS as u32).0;
         let bit = match (self.0[0] & low, self.0[1] & high) {
             (0, 0) => return None,
             (0, high) => LEVELS_PER_WORD * STRIDE + high.trailing_zeros(),
@@ -70,31 +68,32 @@ impl Tally {
     }
 
     /// The largest count of `level`, for [`any`](Self::any).
+    #[inline]
     pub(crate) fn mask(level: u32) -> Self {
         Self(Self::one(level).0.map(|one| one * ((1 << WIDTH) - 1)))
     }
 
     /// Whether there is one of the levels in `mask`.
+    #[inline]
     pub(crate) fn any(self, mask: Self) -> bool {
         (self.0[0] & mask.0[0]) | (self.0[1] & mask.0[1]) != 0
     }
 
-    /// What is present here or there; only for what [`present`](Self::present) gives.
-    pub(crate) fn united(self, other: Self) -> Self {
-        Self([self.0[0] | other.0[0], self.0[1] | other.0[1]])
-    }
-
     /// This tally with the counts of `more` added and those of `less`, which it has, taken away.
+    #[inline]
     pub(crate) fn adjusted(self, more: Self, less: Self) -> Self {
         Self(core::array::from_fn(|word| self.0[word] + more.0[word] - less.0[word]))
     }
 
     /// One of each level from `from` to `to - 1`: what is left of a buddy of `to` that is split for one of `from`.
+    #[inline]
     pub(crate) const fn parts(from: u32, to: u32) -> Self {
-        ONES[from as usize][to as usize]
+        let (below, all) = (&ONE_BELOW[from as usize].0, &ONE_BELOW[to as usize].0);
+        Self([all[0] - below[0], all[1] - below[1]])
     }
 
     /// One of `level`.
+    #[inline]
     pub(crate) const fn one(level: u32) -> Self {
         Self::parts(level, level + 1)
     }

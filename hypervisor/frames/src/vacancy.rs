@@ -52,16 +52,17 @@ impl<'m> Vacancy<'m> {
     /// Takes `2^level` vacant blocks out of the smallest maximal buddy that fits, nearest to `end`; returns
     /// their place.
     pub(crate) fn take_best(&mut self, level: u32, end: End) -> Option<usize> {
-        let mut levels = Tally::NONE;
-        for &group in &*self.groups {
-            levels = levels.united(Tally::from(group).present());
-        }
-        let maximal = levels.lowest_from(level)?;
-        let group = nearest(self.groups, maximal, end)?;
+        let (group, maximal) = self.best_group(level, end)?;
         let start = group * GROUP;
         let gibs = &self.gibs[start..self.gibs.len().min(start + GROUP)];
-        let gib = start + nearest(gibs, maximal, end)?;
-        let first = if maximal == TOP { 0 } else { buddies::best_fit(&self.bits[gib], maximal, end)? };
+        let mask = Tally::mask(maximal);
+        let has = |&tally: &Stored| Tally::from(tally).any(mask);
+        let gib = match end {
+            End::Bottom => gibs.iter().position(has)?,
+            End::Top => gibs.iter().rposition(has)?,
+        };
+        let gib = start + gib;
+        let first = if maximal == TOP { 0 } else { buddies::find_maximal(&self.bits[gib], maximal, end)? };
         let first = match end {
             End::Bottom => first,
             End::Top => first + (1 << maximal) - (1 << level),
@@ -92,6 +93,21 @@ impl<'m> Vacancy<'m> {
         self.adjust(gib, Tally::one(maximal), Tally::parts(level, maximal));
     }
 
+    /// The group nearest to `end` of those with the smallest maximal buddy from `level` on, and its level.
+    #[inline]
+    fn best_group(&self, level: u32, end: End) -> Option<(usize, u32)> {
+        let mut best = None;
+        for (index, &group) in self.groups.iter().enumerate() {
+            if let Some(lowest) = Tally::from(group).present().lowest_from(level)
+                && best.is_none_or(|(_, best)| lowest < best || lowest == best && end == End::Top)
+            {
+                best = Some((index, lowest));
+            }
+        }
+        best
+    }
+
+    #[inline(always)]
     fn remove(&mut self, gib: usize, first: u32, level: u32, maximal: u32) {
         buddies::clear_group(&mut self.bits[gib], first, level);
         // Splitting: the exact opposite.
@@ -99,6 +115,7 @@ impl<'m> Vacancy<'m> {
     }
 
     /// Adjusts a GiB's tally and, where a level has appeared or gone, its group's.
+    #[inline(always)]
     fn adjust(&mut self, gib: usize, more: Tally, less: Tally) {
         let stored = &mut self.gibs[gib];
         let before = Tally::from(*stored);
@@ -126,15 +143,5 @@ impl<'m> Vacancy<'m> {
         let mut counts = [0; TOP as usize + 1];
         buddies::count_maximal(self.bits(gib), &mut counts);
         (0..).zip(counts).all(|(level, count)| Tally::from(self.gibs[gib]).of(level) == count)
-    }
-}
-
-/// The first or last of some tallies that has one of `level`.
-fn nearest(tallies: &[Stored], level: u32, end: End) -> Option<usize> {
-    let mask = Tally::mask(level);
-    let has = |&tally: &Stored| Tally::from(tally).any(mask);
-    match end {
-        End::Bottom => tallies.iter().position(has),
-        End::Top => tallies.iter().rposition(has),
     }
 }

@@ -59,6 +59,11 @@ impl<'a, 'm> CpuLoop<'a, 'm> {
                     self.frames.drain();
                     self.answer(from, number);
                 }
+                Mail::Provoke { from, number, fault } => {
+                    log::debug!("raising {fault:?} on purpose, as {from} asks");
+                    self.machine.provoke(fault);
+                    self.answer(from, number);
+                }
                 Mail::Pong { from, number } => return Some(Answer { from, number }),
             }
         }
@@ -78,6 +83,7 @@ impl<'a, 'm> CpuLoop<'a, 'm> {
     fn answer(&mut self, to: CpuNumber, number: u32) {
         let pong = Mail::Pong { from: self.machine.this_cpu(), number };
         if self.machine.post(to, pong).is_ok() || self.unsent.try_push((to, pong)).is_ok() {
+            log::debug!("question {number} of {to} is answered");
             return;
         }
         // Never wait for room here: two CPUs with full mailboxes would wait for each other. Who asks has a deadline.

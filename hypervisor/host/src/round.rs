@@ -1,11 +1,11 @@
-//! One question to every running CPU, and the wait for all the answers.
+//! One question to several CPUs, and the wait for all the answers.
 
 use core::{fmt, time::Duration};
 
 use crate::{
     cpu_loop::Answer,
     description::CpuState,
-    machine::{CpuNumber, Instant, Machine, Mail},
+    machine::{CpuNumber, Fault, Instant, Machine, Mail},
 };
 
 /// What is asked.
@@ -15,6 +15,8 @@ pub(crate) enum Question {
     Ping,
     /// Give back the frames that you keep at hand.
     DrainFrames,
+    /// Raise this fault; an answer says that nothing came of it.
+    Provoke(Fault),
 }
 
 /// A set of CPUs by number, 0 to 63.
@@ -31,6 +33,20 @@ impl CpuSet {
         )
     }
 
+    /// One CPU.
+    pub(crate) fn of(cpu: CpuNumber) -> Self {
+        Self(Self::bit(cpu))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with(self, cpu: CpuNumber) -> Self {
+        Self(self.0 | Self::bit(cpu))
+    }
+
+    pub(crate) fn contains(self, cpu: CpuNumber) -> bool {
+        self.0 & Self::bit(cpu) != 0
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -43,15 +59,28 @@ impl CpuSet {
         1u64.checked_shl(u32::from(cpu.0)).unwrap_or(0)
     }
 
-    fn numbers(self) -> impl Iterator<Item = CpuNumber> {
-        (0..64).map(CpuNumber).filter(move |&cpu| self.0 & Self::bit(cpu) != 0)
+    /// Its CPUs in ascending order.
+    pub(crate) fn numbers(self) -> impl Iterator<Item = CpuNumber> {
+        (0..64).map(CpuNumber).filter(move |&cpu| self.contains(cpu))
     }
 }
 
 impl fmt::Display for CpuSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, cpu) in self.numbers().enumerate() {
-            write!(f, "{}{cpu}", if index > 0 { ", " } else { "" })?;
+        let mut rest = self.numbers().peekable();
+        let mut separator = "";
+        while let Some(first) = rest.next() {
+            let mut last = first;
+            while let Some(next) = rest.next_if(|next| next.0 == last.0 + 1) {
+                last = next;
+            }
+            write!(f, "{separator}{first}")?;
+            match last.0 - first.0 {
+                0 => {}
+                1 => write!(f, ", {last}")?,
+                _ => write!(f, " to {last}")?,
+            }
+            separator = ", ";
         }
         Ok(())
     }
@@ -70,9 +99,8 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// Asks every CPU that runs, the asking one included. `number` tells this round's answers from late ones.
-    pub(crate) fn start(machine: &dyn Machine, question: Question, number: u32) -> Self {
-        let asked = CpuSet::running(machine);
+    /// Asks `asked`, which may include the asking CPU. `number` tells this round's answers from late ones.
+    pub(crate) fn start(machine: &dyn Machine, asked: CpuSet, question: Question, number: u32) -> Self {
         let started = machine.now();
         let mut round = Self {
             question,
@@ -93,6 +121,7 @@ impl Round {
         let mail = match self.question {
             Question::Ping => Mail::Ping { from, number: self.number },
             Question::DrainFrames => Mail::DrainFrames { from, number: self.number },
+            Question::Provoke(fault) => Mail::Provoke { from, number: self.number, fault },
         };
         for cpu in self.unasked.numbers() {
             if machine.post(cpu, mail).is_ok() {
@@ -133,5 +162,25 @@ impl Round {
     /// When the round began.
     pub(crate) fn started(&self) -> Instant {
         self.started
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CpuSet;
+
+    #[test]
+    fn a_set_is_named_by_its_stretches() {
+        for (bits, expected) in [
+            (0, ""),
+            (0b1, "cpu0"),
+            (0b11, "cpu0, cpu1"),
+            (0b111, "cpu0 to cpu2"),
+            (0b1011_1010_0001, "cpu0, cpu5, cpu7 to cpu9, cpu11"),
+            (1 << 63 | 1 << 62, "cpu62, cpu63"),
+            (u64::MAX, "cpu0 to cpu63"),
+        ] {
+            assert_eq!(CpuSet(bits).to_string(), expected);
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     cpu_loop::CpuLoop,
     fragment::Pins,
     machine::Machine,
-    round::{Question, Round},
+    round::{CpuSet, Question, Round},
     startup::Startup,
 };
 
@@ -49,9 +49,9 @@ impl<'a, 'm> HostState<'a, 'm> {
         }
     }
 
-    /// Puts a question to every running CPU. The answers are collected in [`Self::round`], whose earlier round ends.
-    pub(crate) fn ask_all(&mut self, question: Question) {
+    /// Puts a question to CPUs. The answers are collected in [`Self::round`], whose earlier round ends.
+    pub(crate) fn ask(&mut self, cpus: CpuSet, question: Question) {
         self.rounds_started = self.rounds_started.wrapping_add(1);
-        self.round = Some(Round::start(self.machine, question, self.rounds_started));
+        self.round = Some(Round::start(self.machine, cpus, question, self.rounds_started));
     }
 }

@@ -8,15 +8,23 @@ use core::{
 use spin::Mutex;
 use uart_16550::{BaudRate, Config, Uart16550, backend::PioBackend, spec::registers::IER};
 
+use crate::cursor::Cursor;
+
 /// The first I/O port of COM1.
 const COM1: u16 = 0x3f8;
 /// Status reads before a byte is given up: about a second on a slow port, and a port that is stuck cannot stop a host.
 const SEND_TRIES: u32 = 1 << 20;
 
-static PORT: Mutex<Option<Uart16550<PioBackend>>> = Mutex::new(None);
+static PORT: Mutex<Option<Port>> = Mutex::new(None);
 /// Whether a typed byte wakes the boot processor.
 static INTERRUPTS: AtomicBool = AtomicBool::new(false);
 static LINES_LOGGED: AtomicU64 = AtomicU64::new(0);
+
+/// The port and what it has shown.
+struct Port {
+    uart: Uart16550<PioBackend>,
+    cursor: Cursor,
+}
 
 /// Starts the port at 115200 baud, 8-N-1. A machine without it stays silent.
 pub fn start() {
@@ -26,14 +34,14 @@ pub fn start() {
     let Ok(mut uart) = (unsafe { Uart16550::new_port(COM1) }) else { return };
     let config = Config { baud_rate: BaudRate::Baud115200, ..Config::DEFAULT };
     if uart.init(config).is_ok() {
-        *port = Some(uart);
+        *port = Some(Port { uart, cursor: Cursor::new() });
     }
 }
 
 /// Lets the port raise its interrupt when a byte arrives, so that an idle CPU wakes for it.
 pub fn enable_receive_interrupt() {
-    if let Some(uart) = PORT.lock().as_mut() {
-        uart.enable_interrupts(IER::DATA_READY);
+    if let Some(port) = PORT.lock().as_mut() {
+        port.uart.enable_interrupts(IER::DATA_READY);
         INTERRUPTS.store(true, Ordering::Relaxed);
     }
 }
@@ -45,30 +53,29 @@ pub fn interrupts() -> bool {
 
 /// Writes `bytes`; `\n` becomes CR LF.
 pub fn write(bytes: &[u8]) {
-    let mut port = PORT.lock();
-    let Some(uart) = port.as_mut() else { return };
-    for &byte in bytes {
-        if byte == b'\n' {
-            send(uart, b'\r');
-        }
-        send(uart, byte);
+    if let Some(port) = PORT.lock().as_mut() {
+        port.write(bytes);
     }
 }
 
 /// A byte that was typed, if any.
 pub fn read() -> Option<u8> {
-    PORT.lock().as_mut()?.try_receive_byte().ok()
+    PORT.lock().as_mut()?.uart.try_receive_byte().ok()
 }
 
 /// How many log lines were written so far.
 pub fn lines_logged() -> u64 {
-    LINES_LOGGED.load(Ordering::Relaxed)
+    LINES_LOGGED.load(Ordering::Acquire)
 }
 
-/// Writes a whole log line at once, so that two CPUs' lines do not mix.
+/// Writes a whole log line at once, so that two CPUs' lines do not mix, in place of what the cursor's line shows.
 pub fn log_line(line: &[u8]) {
-    write(line);
-    LINES_LOGGED.fetch_add(1, Ordering::Relaxed);
+    if let Some(port) = PORT.lock().as_mut() {
+        port.write(port.cursor.to_empty_line());
+        port.write(line);
+    }
+    // After the line: who sees the count has the line above what it draws.
+    LINES_LOGGED.fetch_add(1, Ordering::Release);
 }
 
 /// Takes the port from whoever holds it.
@@ -92,11 +99,23 @@ impl fmt::Write for Writer {
     }
 }
 
-fn send(uart: &mut Uart16550<PioBackend>, byte: u8) {
-    for _ in 0..SEND_TRIES {
-        if uart.try_send_byte(byte).is_ok() {
-            return;
+impl Port {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte == b'\n' {
+                self.send(b'\r');
+            }
+            self.send(byte);
         }
-        core::hint::spin_loop();
+        self.cursor.advance(bytes);
+    }
+
+    fn send(&mut self, byte: u8) {
+        for _ in 0..SEND_TRIES {
+            if self.uart.try_send_byte(byte).is_ok() {
+                return;
+            }
+            core::hint::spin_loop();
+        }
     }
 }

@@ -10,8 +10,10 @@ extern crate alloc;
 pub mod acpi;
 pub mod boot;
 pub mod cpu;
+pub mod cursor;
 pub mod features;
 mod fields;
+pub mod interrupts;
 pub mod memory;
 pub mod pci;
 pub mod physical;
@@ -36,8 +38,6 @@ pub mod hardware;
 #[cfg(feature = "kernel")]
 #[expect(unsafe_code, reason = "hands out raw memory")]
 pub mod heap;
-#[cfg(feature = "kernel")]
-pub mod interrupts;
 #[cfg(feature = "kernel")]
 mod logger;
 #[cfg(feature = "kernel")]

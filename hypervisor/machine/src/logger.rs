@@ -1,13 +1,12 @@
 //! The log goes to the serial console, one whole line at a time.
 
-use arrayvec::ArrayString;
-use godwit_host::log_line::write_log_line;
+use godwit_host::{log_line::LogLine, machine::CpuNumber};
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::{console, cpu::local, time::tsc};
+use crate::{apic::local as local_apic, console, cpu::local, interrupts::vectors, time::tsc};
 
-/// Bytes of one log line; a longer one is cut.
-const LINE_BYTES: usize = 512;
+/// The processor that serves the console: a line logged elsewhere displaces what is typed there.
+const BOOT_CPU: CpuNumber = CpuNumber(0);
 
 struct SerialLog;
 
@@ -29,11 +28,20 @@ impl Log for SerialLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let mut line = ArrayString::<LINE_BYTES>::new();
-        // A line that does not fit is shown as far as it goes.
-        let _ = write_log_line(&mut line, tsc::now(), local::this().number(), record);
-        console::log_line(line.as_bytes());
+        let cpu = local::this().number();
+        let line = LogLine::new(tsc::now(), cpu, record);
+        console::log_line(line.as_str().as_bytes());
+        if cpu != BOOT_CPU {
+            wake_console();
+        }
     }
 
     fn flush(&self) {}
+}
+
+/// Wakes the processor that serves the console, so that it draws its line again even where nothing else comes.
+fn wake_console() {
+    if let Some(boot) = local::get(BOOT_CPU).filter(|cpu| cpu.is_alive()) {
+        local_apic::send(boot.apic_id(), vectors::KICK);
+    }
 }

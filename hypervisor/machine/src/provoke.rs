@@ -4,11 +4,15 @@ use core::{arch::asm, hint::black_box};
 
 use godwit_host::machine::Fault;
 use x86_64::{
-    VirtAddr,
+    PhysAddr, VirtAddr,
     instructions::{interrupts, tables::sidt},
 };
 
-use crate::{apic::local as local_apic, cpu::local, memory::image};
+use crate::{
+    apic::local as local_apic,
+    cpu::local,
+    memory::{direct_map, image},
+};
 
 /// Raises `fault` on the calling processor.
 pub fn provoke(fault: Fault) {
@@ -19,6 +23,7 @@ pub fn provoke(fault: Fault) {
         Fault::GeneralProtection => general_protection(),
         Fault::PageFault => page_fault(),
         Fault::WriteToCode => write_to_code(),
+        Fault::WriteToCodeAlias => write_to_code_alias(),
         Fault::ExecuteData => execute_data(),
         Fault::DoubleFault => double_fault(),
         Fault::StackOverflow => {
@@ -62,9 +67,21 @@ fn read_from(address: u64) {
 
 #[inline(never)]
 fn write_to_code() {
-    let code = image::text().start;
-    // SAFETY: the image's code is mapped read-only with CR0.WP set, so the write faults before it changes anything.
-    unsafe { asm!("mov byte ptr [{}], 0xcc", in(reg) code, options(nostack)) };
+    write_to(image::text().start);
+}
+
+/// The direct map covers the image's frames too: writable there, the code could be changed after all.
+#[inline(never)]
+fn write_to_code_alias() {
+    let code = PhysAddr::new(image::text().physical_start());
+    write_to(direct_map::virtual_address(code).as_u64());
+}
+
+/// A write that leaves what is there as it is, should it succeed: the self-test then fails, and the code is whole.
+#[inline(always)]
+fn write_to(address: u64) {
+    // SAFETY: either the byte is mapped read-only, CR0.WP is set, and the write faults, or the same byte is written back.
+    unsafe { asm!("or byte ptr [{}], 0", in(reg) address, options(nostack)) };
 }
 
 #[inline(never)]

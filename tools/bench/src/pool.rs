@@ -13,6 +13,9 @@ pub(crate) trait Pool {
     /// Gives a run of `2^order` frames back.
     fn free(&mut self, run: Self::Run, order: Order);
 
+    /// Makes all free memory whole: gives back what is kept at hand, where anything is.
+    fn settle(&mut self) {}
+
     /// How many aligned 2 MiB runs are free.
     fn free_2m_runs(&mut self) -> u64;
 }
@@ -36,8 +39,12 @@ impl Pool for Godwit<'_, '_> {
         self.cpu.free(run).expect("the run is of this pool");
     }
 
-    fn free_2m_runs(&mut self) -> u64 {
+    fn settle(&mut self) {
         self.cpu.drain();
+    }
+
+    fn free_2m_runs(&mut self) -> u64 {
+        self.settle();
         self.shared.report().free_2m_runs()
     }
 }

@@ -22,6 +22,11 @@ impl Zone<'_> {
         Some(self.frame_of(block))
     }
 
+    /// Gives back what [`allocate_large`](Self::allocate_large) took.
+    pub(crate) fn free_large(&mut self, start: u64, level: u32) {
+        self.give_blocks(self.block_of(start), level);
+    }
+
     /// Takes exactly the frames of `range`, which lies in the zone.
     pub(crate) fn allocate_at(&mut self, range: FrameRange, mobility: Mobility) -> Result<(), RangeError> {
         let start = range.start.number();

@@ -20,6 +20,7 @@ use crate::{
     console::Console,
     job::{Job, Step},
     machine::Instant,
+    round::CpuSet,
     state::HostState,
 };
 use complete::{Completion, Space, complete};
@@ -214,7 +215,7 @@ impl<'a, 'm> Monitor<'a, 'm> {
     }
 
     fn complete(&mut self, state: &HostState<'a, 'm>, out: &mut Console<'a>) -> fmt::Result {
-        match complete(self.line.before_cursor()) {
+        match complete(self.line.before_cursor(), CpuSet::running(state.machine)) {
             Completion::Nothing => View::bell(out),
             Completion::Insert(text, space) => {
                 self.insert(out, text.as_bytes())?;

@@ -9,7 +9,11 @@ use super::{
     Check, CheckStep,
     mailbox::{Answers, answers},
 };
-use crate::{round::Question, split_mix::SplitMix64, state::HostState};
+use crate::{
+    round::{CpuSet, Question},
+    split_mix::SplitMix64,
+    state::HostState,
+};
 
 /// Runs held at once at most.
 const RUNS: usize = 256;
@@ -41,7 +45,7 @@ impl Check for FramesCheck {
             if self.held.try_reserve_exact(RUNS + MAX_RUNS).is_err() {
                 return CheckStep::Failed("no room for the list of runs".into());
             }
-            state.ask_all(Question::DrainFrames);
+            state.ask(CpuSet::running(state.machine), Question::DrainFrames);
         }
         if self.before.is_none() {
             if let Answers::Waiting(step) = answers(state) {

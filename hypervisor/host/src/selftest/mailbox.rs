@@ -4,7 +4,10 @@ use alloc::format;
 use core::time::Duration;
 
 use super::{Check, CheckStep};
-use crate::{round::Question, state::HostState};
+use crate::{
+    round::{CpuSet, Question},
+    state::HostState,
+};
 
 /// How long CPUs have to answer, on a loaded emulator too.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -19,7 +22,7 @@ impl Check for MailboxCheck {
     fn step(&mut self, state: &mut HostState<'_, '_>) -> CheckStep {
         if !self.asked {
             self.asked = true;
-            state.ask_all(Question::Ping);
+            state.ask(CpuSet::running(state.machine), Question::Ping);
         }
         match answers(state) {
             Answers::Waiting(step) => step,

@@ -1,9 +1,10 @@
 //! Tests that a host runs on itself, and faults that it raises on purpose.
 //!
-//! Each ends in one line, `selftest NAME: passed (detail)` or `selftest NAME: failed: why`. A fault ends in the machine's
-//! fault report instead.
+//! Each ends in one line, `selftest NAME: passed (detail)` or `selftest NAME: failed: why`. A fault, which any CPU can be
+//! asked to raise, ends in the machine's fault report instead.
 
 mod clock;
+mod fault;
 mod frames;
 mod heap;
 mod mailbox;
@@ -33,7 +34,7 @@ pub struct Selftest {
 pub(crate) enum Kind {
     /// In steps, with a verdict.
     Check(fn() -> Box<dyn Check>),
-    /// By a fault that does not return.
+    /// By a fault, after which nothing returns.
     Fault(Fault),
 }
 
@@ -59,7 +60,7 @@ pub(crate) trait Check {
 }
 
 /// Every selftest by name; `all` runs those that come back.
-pub static SELFTESTS: [Selftest; 15] = [
+pub static SELFTESTS: [Selftest; 16] = [
     check("frames", "allocates and frees in many patterns; the report comes back to what it was", || {
         Box::new(frames::FramesCheck::default())
     }),
@@ -75,6 +76,7 @@ pub static SELFTESTS: [Selftest; 15] = [
     fault("gp", "a non-canonical address (#GP)", Fault::GeneralProtection),
     fault("page-fault", "an address that is not mapped (#PF)", Fault::PageFault),
     fault("write-code", "a write to the image's own code (#PF)", Fault::WriteToCode),
+    fault("write-alias", "a write to that code through the map of all RAM (#PF)", Fault::WriteToCodeAlias),
     fault("exec-data", "execution of data (#PF)", Fault::ExecuteData),
     fault("double-fault", "a fault whose own gate is broken (#DF)", Fault::DoubleFault),
     fault(
@@ -82,8 +84,20 @@ pub static SELFTESTS: [Selftest; 15] = [
         "recursion into the guard page under the stack (#PF or #DF)",
         Fault::StackOverflow,
     ),
-    fault("nmi", "a non-maskable interrupt to this CPU", Fault::Nmi),
+    fault("nmi", "a non-maskable interrupt", Fault::Nmi),
 ];
+
+impl Selftest {
+    /// The test called `name`.
+    pub(crate) fn find(name: &str) -> Option<&'static Self> {
+        SELFTESTS.iter().find(|test| test.name == name)
+    }
+
+    /// Whether it is a fault, which can be raised on any CPU.
+    pub(crate) fn is_fault(&self) -> bool {
+        matches!(self.kind, Kind::Fault(_))
+    }
+}
 
 const fn check(name: &'static str, about: &'static str, make: fn() -> Box<dyn Check>) -> Selftest {
     Selftest { name, about, kind: Kind::Check(make) }

@@ -50,7 +50,8 @@ pub(crate) struct State {
     pub(crate) output: Vec<u8>,
     pub(crate) disturbances: u64,
     pub(crate) power: Vec<&'static str>,
-    pub(crate) provoked: Vec<Fault>,
+    /// Faults that were asked for, and on which CPU; none of them stops this machine.
+    pub(crate) provoked: Vec<(u16, Fault)>,
     /// Whether CPU 0 slept with no deadline and nothing to wake it.
     pub(crate) at_rest: bool,
     /// What each CPU said when it last went to sleep.
@@ -228,6 +229,8 @@ impl Machine for FakeMachine {
     }
 
     fn provoke(&self, fault: Fault) {
-        self.state().provoked.push(fault);
+        let mut state = self.state();
+        let cpu = state.cpu;
+        state.provoked.push((cpu, fault));
     }
 }

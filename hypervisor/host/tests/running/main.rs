@@ -2,6 +2,7 @@
 
 mod editing;
 mod fake;
+mod faults;
 mod fragmentation;
 mod mail;
 mod selftests;

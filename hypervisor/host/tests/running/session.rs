@@ -1,6 +1,5 @@
 //! A person at the console.
 
-use godwit_host::machine::Fault;
 use proptest::prelude::*;
 
 use crate::{
@@ -149,32 +148,6 @@ fn control_c_stops_a_job() {
     world.turn();
     world.turn();
     assert!(world.enter("\x03").ends_with("^C\nselftest clock: stopped\nlab-a> "));
-}
-
-#[test]
-fn a_fault_is_announced_and_raised() {
-    let mut world = ready();
-    for (name, fault) in [
-        ("panic", Fault::Panic),
-        ("divide", Fault::DivideError),
-        ("opcode", Fault::InvalidOpcode),
-        ("gp", Fault::GeneralProtection),
-        ("page-fault", Fault::PageFault),
-        ("write-code", Fault::WriteToCode),
-        ("exec-data", Fault::ExecuteData),
-        ("double-fault", Fault::DoubleFault),
-        ("stack-overflow", Fault::StackOverflow),
-        ("nmi", Fault::Nmi),
-    ] {
-        assert_eq!(
-            world.command(&format!("selftest {name}")),
-            format!(
-                "selftest {name}: the fault report follows\n\
-                 selftest {name}: failed: the machine went on as if nothing had happened\n"
-            )
-        );
-        assert_eq!(world.machine.state().provoked.pop(), Some(fault));
-    }
 }
 
 proptest! {

@@ -14,7 +14,7 @@ use crate::{
         control, local,
         stacks::{self, Place},
     },
-    interrupts::{stubs::InterruptFrame, vectors},
+    interrupts::{error_code::ErrorCode, stubs::InterruptFrame, vectors},
     memory::image,
     symbols::Symbols,
 };
@@ -106,51 +106,6 @@ impl fmt::Display for Code {
         write!(f, "{:#018x}", self.0)?;
         match Symbols::new(image::symbol_bytes()).ok().and_then(|symbols| symbols.lookup(self.0)) {
             Some((name, offset)) if image::text().contains(self.0) => write!(f, " {name}+{offset:#x}"),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What an error code means, in brackets, where that is known (APM vol. 2, 8.4).
-struct ErrorCode {
-    vector: u8,
-    code: u64,
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bit = |number: u32| self.code & (1 << number) != 0;
-        match self.vector {
-            vectors::PAGE_FAULT => {
-                f.write_str(if bit(0) { " (present" } else { " (not present" })?;
-                f.write_str(if bit(4) {
-                    ", fetch"
-                } else if bit(1) {
-                    ", write"
-                } else {
-                    ", read"
-                })?;
-                if bit(2) {
-                    f.write_str(", user")?;
-                }
-                if bit(3) {
-                    f.write_str(", reserved bit set")?;
-                }
-                f.write_str(")")
-            }
-            10..=13 if self.code != 0 => {
-                let table = match self.code >> 1 & 3 {
-                    0 => "GDT",
-                    2 => "LDT",
-                    _ => "IDT",
-                };
-                write!(
-                    f,
-                    " ({table} entry {}{})",
-                    self.code >> 3 & 0x1fff,
-                    if bit(0) { ", external" } else { "" }
-                )
-            }
             _ => Ok(()),
         }
     }

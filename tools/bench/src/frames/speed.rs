@@ -16,6 +16,8 @@ use crate::random::Random;
 const ROUNDS: usize = 15;
 /// Pairs in a round.
 const PAIRS: usize = 200_000;
+/// Random exchanges in a round: so many that they are not spent on filling the caches again after the others.
+const EXCHANGES: usize = LIVE;
 /// Frames that are live while random ones are freed.
 const LIVE: usize = 1_000_000;
 
@@ -85,6 +87,7 @@ fn ns_per(operations: usize, since: Instant) -> f64 {
 }
 
 fn pair_ns<P: Pool>(pool: &mut P, order: Order) -> f64 {
+    pool.settle();
     let start = Instant::now();
     for _ in 0..PAIRS {
         // Neither the order nor what the last pair left behind is known to the compiler.
@@ -99,6 +102,7 @@ fn pair_ns<P: Pool>(pool: &mut P, order: Order) -> f64 {
 fn bulk_ns<P: Pool>(pool: &mut P) -> f64 {
     let frames = POOL_FRAMES as usize;
     let mut live = Vec::with_capacity(frames);
+    pool.settle();
     let start = Instant::now();
     live.extend(std::iter::from_fn(|| pool.allocate(Order::FRAME)));
     assert_eq!(black_box(&live).len(), frames, "the pool cannot be filled");
@@ -123,11 +127,11 @@ impl<P: Pool> Live<P> {
 
     fn exchange_ns(&mut self, pool: &mut P) -> f64 {
         let start = Instant::now();
-        for _ in 0..PAIRS {
+        for _ in 0..EXCHANGES {
             let which = self.random.below(self.runs.len());
             pool.free(self.runs.swap_remove(which), Order::FRAME);
             self.runs.extend(pool.allocate(Order::FRAME));
         }
-        ns_per(PAIRS, start)
+        ns_per(EXCHANGES, start)
     }
 }

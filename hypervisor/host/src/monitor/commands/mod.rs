@@ -106,9 +106,10 @@ pub(super) static COMMANDS: [Command; 13] = [
     },
     Command {
         name: "selftest",
-        usage: "[NAME|all]",
+        usage: "[NAME [CPU]]",
         about: "list the selftests, or run one",
-        details: "\"all\" runs every test that comes back. A fault ends in the fault report and stops the host.",
+        details: "\"all\" runs every test that comes back. A fault ends in the fault report and stops the host; with CPU, such \
+                  as cpu1, it is raised there, else on the processor that serves this monitor.",
         words: &[],
         run: selftest::selftest,
     },
