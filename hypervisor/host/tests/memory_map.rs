@@ -246,6 +246,22 @@ fn reference(regions: &[MemoryRegion], frame: u64) -> Option<RegionKind> {
     })
 }
 
+#[test]
+fn ram_out_of_reach_is_given_up_and_said() {
+    let regions = [usable(PAGE, 7 * PAGE), reserved(10 * PAGE, 10 * PAGE), usable(20 * PAGE, 4 * PAGE)];
+    let mut map = MemoryMap::from_regions(&regions, 0);
+    map.cap(24);
+    assert_eq!(map.notes(), [], "all of it is within reach");
+    map.cap(4);
+    assert_eq!(map.usable(), [frames(1, 3)]);
+    assert_eq!(map.end_of_ram(), 4);
+    let spans: Vec<_> = map.spans().iter().map(|span| (span.range, span.kind)).collect();
+    assert_eq!(spans, [(frames(1, 3), RegionKind::Usable), (frames(10, 10), RegionKind::Reserved)]);
+    assert_eq!(map.notes(), [MapNote::OutOfReach { frames: 8, from: 4 * PAGE }]);
+    map.cap(0);
+    assert_eq!((map.usable(), map.usable_frames()), (&[][..], 0));
+}
+
 proptest! {
     #[test]
     fn every_frame_is_what_the_reference_says(regions in small_map(), cuts in prop::collection::vec((0u64..130, 0u64..20), 0..6)) {
@@ -273,6 +289,8 @@ proptest! {
         let mut map = MemoryMap::from_regions(&regions, left_out);
         prop_assert!(map.usable().iter().all(|range| range.end().is_some_and(|end| end <= 1 << 40)));
         map.withhold(frames(u64::MAX, u64::MAX));
+        map.cap(1 << 28);
+        prop_assert!(map.end_of_ram() <= 1 << 28);
         map.carve(1 << 20, 1 << 18, u64::MAX);
     }
 }

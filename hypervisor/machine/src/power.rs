@@ -92,6 +92,11 @@ impl Power {
                     // Pending events are cleared by writing ones.
                     status.each().for_each(|register| register.write_16(u16::MAX));
                 }
+                // First the type, to both blocks, then the command: a machine with two blocks acts on the first write.
+                for (register, sleep_type) in control.each().zip(types) {
+                    register
+                        .write_16(PowerOff::pm1_control(register.read_16(), sleep_type) & !PowerOff::SLP_EN);
+                }
                 for (register, sleep_type) in control.each().zip(types) {
                     register.write_16(PowerOff::pm1_control(register.read_16(), sleep_type));
                 }

@@ -43,10 +43,13 @@ impl PowerOff {
     /// Bit 0 of PM1 control, SCI_EN: the registers belong to the system, not to the firmware (table 4.13).
     pub const SCI_EN: u16 = 1;
 
+    /// Bit 13 of PM1 control, SLP_EN: go to sleep now (table 4.13).
+    pub const SLP_EN: u16 = 1 << 13;
+
     /// What to write to a PM1 control register that reads as `current` (table 4.13): SLP_TYP in bits 12:10,
     /// SLP_EN in bit 13.
     pub const fn pm1_control(current: u16, sleep_type: u8) -> u16 {
-        current & !(7 << 10) | (sleep_type as u16 & 7) << 10 | 1 << 13
+        current & !(7 << 10) | (sleep_type as u16 & 7) << 10 | Self::SLP_EN
     }
 
     /// What to write to the sleep control register (table 4.19): SLP_TYP in bits 4:2, SLP_EN in bit 5.

@@ -9,6 +9,8 @@ const SELECT: u64 = 0x00;
 const WINDOW: u64 = 0x10;
 const VERSION: u8 = 0x01;
 const REDIRECTION: u8 = 0x10;
+/// Inputs whose two registers an 8-bit index can name.
+const MAX_INPUTS: u32 = (256 - REDIRECTION as u32) / 2;
 
 const MASKED: u32 = 1 << 16;
 const ACTIVE_LOW: u32 = 1 << 13;
@@ -39,7 +41,7 @@ static IO_APICS: Mutex<Vec<IoApic>> = Mutex::new(Vec::new());
 pub unsafe fn add(registers: VirtAddr, first_input: u32) {
     let mut io_apic = IoApic { registers, first_input, inputs: 0 };
     io_apic.inputs = (io_apic.read(VERSION) >> 16 & 0xff) + 1;
-    for input in 0..io_apic.inputs.min(u32::from((u8::MAX - REDIRECTION) / 2)) {
+    for input in 0..io_apic.inputs.min(MAX_INPUTS) {
         io_apic.write(REDIRECTION + 2 * input as u8, MASKED);
     }
     IO_APICS.lock().push(io_apic);
@@ -55,7 +57,10 @@ pub fn route(input: u32, signal: Signal, vector: u8, to: u32) -> bool {
     else {
         return false;
     };
-    let (Ok(inside), Ok(to)) = (u8::try_from(input - io_apic.first_input), u8::try_from(to)) else {
+    let (Ok(inside), Ok(to)) = (
+        u8::try_from(input - io_apic.first_input),
+        u8::try_from(to).ok().filter(|&to| to != u8::MAX).ok_or(()),
+    ) else {
         return false;
     };
     let Some(entry) = inside.checked_mul(2).and_then(|twice| twice.checked_add(REDIRECTION)) else {

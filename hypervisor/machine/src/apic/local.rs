@@ -1,6 +1,9 @@
 //! The local APIC, in x2APIC mode where the processor has it, else memory-mapped (SDM vol. 3, chapter 12; APM vol. 2, chapter 16).
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::{
+    arch::x86_64::{_mm_lfence, _mm_mfence},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use x86_64::{VirtAddr, registers::model_specific::Msr};
 
@@ -35,7 +38,6 @@ const DIVIDE_BY_1: u32 = 0b1011;
 /// Interrupt command: delivery status, level assert, and the shorthand for everybody else.
 const DELIVERY_PENDING: u32 = 1 << 12;
 const ASSERT: u32 = 1 << 14;
-const ALL_BUT_SELF: u32 = 0b11 << 18;
 const NMI: u32 = 0b100 << 8;
 const INIT: u32 = 0b101 << 8;
 const STARTUP: u32 = 0b110 << 8;
@@ -59,6 +61,12 @@ pub unsafe fn set_up(x2apic: bool, registers: VirtAddr) {
 /// Whether the local APICs run in x2APIC mode.
 pub fn is_x2apic() -> bool {
     X2APIC.load(Ordering::Relaxed)
+}
+
+/// Physical address of the calling processor's local APIC registers.
+pub fn registers() -> u64 {
+    // SAFETY: the register exists on every x86-64 processor; reading it has no side effect.
+    unsafe { Msr::new(APIC_BASE).read() & 0x000f_ffff_ffff_f000 }
 }
 
 /// Turns on the calling processor's local APIC: timer masked, LINT0 masked (the legacy controllers are silent), LINT1 NMI.
@@ -99,16 +107,9 @@ pub fn send(to: u32, vector: u8) {
     command(to, ASSERT | u32::from(vector));
 }
 
-/// Sends a non-maskable interrupt to the processor with APIC id `to`.
+/// Sends a non-maskable interrupt to the processor with APIC id `to`. Does nothing before [`set_up`].
 pub fn send_nmi(to: u32) {
     command(to, ASSERT | NMI);
-}
-
-/// Sends a non-maskable interrupt to every other processor. Does nothing before [`set_up`].
-pub fn nmi_to_others() {
-    if is_x2apic() || REGISTERS.load(Ordering::Relaxed) != 0 {
-        command(0, ASSERT | NMI | ALL_BUT_SELF);
-    }
 }
 
 /// Resets the processor with APIC id `to` to wait for a start-up message.
@@ -145,8 +146,13 @@ pub fn timer_count() -> u32 {
 
 fn command(to: u32, low: u32) {
     if is_x2apic() {
-        // Orders earlier stores (mail) before the interrupt: writing this MSR does not (SDM vol. 3, 12.12.3).
-        core::sync::atomic::fence(Ordering::SeqCst);
+        // Orders earlier stores (mail) before the interrupt: writing this MSR does not, and a locked instruction does not
+        // order it either (SDM vol. 3, 12.12.3: MFENCE, then LFENCE).
+        // SAFETY: fences have no effect on memory.
+        unsafe {
+            _mm_mfence();
+            _mm_lfence();
+        }
         // SAFETY: MSR 0x830 is the interrupt command register in x2APIC mode, written whole. What is sent is one of this
         // module's messages: a vector with a gate, NMI (served on its own stack), or INIT and start-up.
         unsafe { Msr::new(0x830).write(u64::from(to) << 32 | u64::from(low)) };

@@ -47,15 +47,22 @@ pub(super) fn take_over(map: BootMap, handover: Handover, heap: &'static Heap, n
         log::warn!("{problem}");
     }
     let features = Features::read(&ThisProcessor);
+    if !features.nx {
+        early::give_up(format_args!(
+            "this processor has no no-execute pages, or its firmware turned them off: enable NX (Execute Disable) in its setup"
+        ));
+    }
     control::protect(&features);
 
     let mut memory_map = MemoryMap::from_regions(&boot.regions, boot.regions_dropped);
+    memory_map.cap(DIRECT_MAP_BYTES.min(1 << features.physical_address_bits) / FRAME_BYTES);
     memory_map.withhold(image::frames());
     for range in &occupied {
         memory_map.withhold(covering(range.start, range.bytes));
     }
-    memory_map.withhold(FrameRange::new(HostFrame::containing(DIRECT_MAP_BYTES), u64::MAX >> 13));
     let start_page = memory_map.carve(1, 1, LOW_FRAMES).map(|range| range.start.address());
+    // Firmware has been seen to write to what it calls usable below 1 MiB (start page excepted: it is rewritten before each use).
+    memory_map.withhold(FrameRange::new(HostFrame::new(0), LOW_FRAMES));
     if let Err(error) = memory_map.require(NEEDED_FRAMES) {
         early::give_up(format_args!("{error}"));
     }
@@ -121,10 +128,11 @@ fn use_own_tables(_map: BootMap, memory_map: &MemoryMap, features: &Features, ta
         Err(error) => early::give_up(format_args!("the direct map cannot be planned: {error}")),
     };
     // SAFETY: the boot path's tables are in use, and `tables` hands out RAM below 4 GiB that `carve` set apart.
-    let space = match unsafe { AddressSpace::build(plan, tables) } {
-        Ok(space) => space,
-        Err(error) => early::give_up(format_args!("page tables could not be built: {error:?}")),
-    };
+    let space =
+        match unsafe { AddressSpace::build(plan, ram.clone(), features.physical_address_bits, tables) } {
+            Ok(space) => space,
+            Err(error) => early::give_up(format_args!("page tables could not be built: {error:?}")),
+        };
     // SAFETY: the image is mapped at the address it runs at, with the rights of its sections; the boot stack is part of it.
     unsafe { space.load() };
     *ADDRESS_SPACE.lock() = Some(space);

@@ -14,7 +14,7 @@ use crate::{
     },
     console,
     cpu::{MAX_CPUS, local, processor::ThisProcessor, random::Generator},
-    features,
+    features::{self, TscFrequency},
     hardware::Hardware,
     interrupts::vectors,
     memory::{
@@ -48,9 +48,11 @@ pub(super) fn find(ground: &Ground) -> Hardware {
     let mut platform = Platform::read(&window, ground.boot.rsdp);
     let mut notes = core::mem::take(&mut platform.notes);
 
-    legacy::silence();
-    start_local_apic(&platform, features.x2apic, &mut frames);
-    let (tsc_hz, tsc_source) = measure_clock(&platform, &mut frames, &mut notes);
+    if platform.has_8259 {
+        legacy::silence();
+    }
+    start_local_apic(&platform, features.x2apic, &mut frames, &mut notes);
+    let (tsc_hz, tsc_source) = measure_clock(&platform, features.tsc, &mut frames, &mut notes);
     tsc::start(tsc_hz);
     route_console(&platform, &mut frames, &mut notes);
 
@@ -122,25 +124,37 @@ fn map_device(address: u64, bytes: u64, frames: &mut Frames) -> Result<VirtAddr,
     space.as_mut().ok_or(MapError::OutOfFrames)?.map_device(start, bytes, frames)
 }
 
-fn start_local_apic(platform: &Platform, x2apic: bool, frames: &mut Frames) {
+fn start_local_apic(platform: &Platform, x2apic: bool, frames: &mut Frames, notes: &mut Vec<String>) {
     let registers = if x2apic {
         VirtAddr::zero()
     } else {
-        match map_device(platform.local_apic_address, LOCAL_APIC_BYTES, frames) {
+        let address = local_apic::registers();
+        if address != platform.local_apic_address {
+            let listed = platform.local_apic_address;
+            notes.push(format!(
+                "the local APIC is at {address:#x}, not at {listed:#x} as the firmware's table says"
+            ));
+        }
+        match map_device(address, LOCAL_APIC_BYTES, frames) {
             Ok(at) => at,
             Err(error) => {
                 early::give_up(format_args!("the local APIC's registers cannot be mapped: {error:?}"))
             }
         }
     };
-    // SAFETY: the page was just mapped uncacheable where the MADT says that the APIC is, or CPUID reports x2APIC.
+    // SAFETY: the page was just mapped uncacheable where the processor says that its APIC is, or CPUID reports x2APIC.
     unsafe { local_apic::set_up(x2apic, registers) };
     local_apic::enable();
     local::this().set_apic_id(local_apic::id());
 }
 
-/// The time stamp counter's frequency in Hz and how it was learnt.
-fn measure_clock(platform: &Platform, frames: &mut Frames, notes: &mut Vec<String>) -> (u64, &'static str) {
+/// The time stamp counter's frequency in Hz and how it was learnt: measured where that can be, else as CPUID says.
+fn measure_clock(
+    platform: &Platform,
+    named: Option<TscFrequency>,
+    frames: &mut Frames,
+    notes: &mut Vec<String>,
+) -> (u64, &'static str) {
     if let Some(timer) = platform.pm_timer {
         // SAFETY: the FADT names the power management timer's register; it is only read.
         if let Some(register) = unsafe { Reachable::new(timer.register, frames) } {
@@ -148,18 +162,17 @@ fn measure_clock(platform: &Platform, frames: &mut Frames, notes: &mut Vec<Strin
             if let Some(hz) = calibrate::tsc_by_pm_timer(timer) {
                 return (hz, "ACPI PM timer");
             }
-            notes.push(String::from("the ACPI PM timer does not count; the clock was measured by the PIT"));
+            notes.push(String::from("the ACPI PM timer does not count"));
         }
     }
-    match calibrate::tsc_by_pit() {
-        Some(hz) => (hz, "PIT"),
-        None => {
-            notes.push(String::from(
-                "no timer of known frequency counts; the clock assumes 1 GHz and may run wrong",
-            ));
-            (1_000_000_000, "assumed")
-        }
+    if let Some(hz) = calibrate::tsc_by_pit() {
+        return (hz, "PIT");
     }
+    if let Some(frequency) = named {
+        return (frequency.hz, frequency.source);
+    }
+    notes.push(String::from("no timer of known frequency counts; the clock assumes 1 GHz and may run wrong"));
+    (1_000_000_000, "assumption")
 }
 
 /// Lets a typed byte interrupt the boot processor.

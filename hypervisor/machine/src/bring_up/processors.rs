@@ -58,7 +58,7 @@ pub(super) fn start(ground: &Ground, tsc_hz: u64, apic_ids: &[u32], notes: &mut 
     }
     if tsc::is_held() {
         notes.push(String::from(
-            "the processors' time stamp counters differ; the clock is held to the latest reading",
+            "the processors' time stamp counters differ; the clock corrects for it and is held to the latest reading",
         ));
     }
     local::all().iter().map(describe).collect()
@@ -98,8 +98,9 @@ fn started(tables: &'static mut Tables, stacks: Stacks) -> ! {
     // SAFETY: the stacks were mapped for this processor alone; nothing interrupts it yet.
     unsafe { tables.load(stacks.interrupt) };
     let ground = GROUND.wait();
-    control::protect(&ground.features);
+    // First the APIC: it is how this processor stops the others when anything below faults.
     local_apic::enable();
+    control::protect(&ground.features);
     let cpu = local::this();
     cpu.set_timer_hz(calibrate::local_apic_timer(tsc::frequency()));
     tsc::compare_with_others();

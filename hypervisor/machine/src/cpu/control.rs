@@ -11,9 +11,15 @@ use crate::features::Features;
 const MCG_CAP: u32 = 0x179;
 const MCG_CTL: u32 = 0x17b;
 const MC0_CTL: u32 = 0x400;
+/// IA32_PAT and its value at power-on: WB, WT, UC-, UC, twice (SDM vol. 3, 13.12.4).
+const PAT: u32 = 0x277;
+const PAT_POWER_ON: u64 = 0x0007_0406_0007_0406;
+/// Banks that registers from MC0_CTL on can name: further ones lie elsewhere, where the processor has them at all.
+const MAX_BANKS: u64 = 32;
 const MCG_CTL_PRESENT: u64 = 1 << 8;
 
-/// Turns on what protects the host: no-execute pages, write protection, SMEP, SMAP, UMIP, machine checks.
+/// Turns on what protects the host: no-execute pages, write protection, SMEP, SMAP, UMIP, machine checks; and gives page table
+/// entries the memory types that they name.
 pub fn protect(features: &Features) {
     // SAFETY: every bit set here only narrows what code may do, or makes a machine check a vector instead of a shutdown;
     // no host page is a user page, so SMEP and SMAP change no access of ours. The IDT is loaded.
@@ -29,9 +35,19 @@ pub fn protect(features: &Features) {
             cr4.set(Cr4Flags::MACHINE_CHECK_EXCEPTION, features.machine_check);
         });
     }
+    if features.pat {
+        // SAFETY: CPUID reports the register; the power-on value makes "cache disabled and write-through" uncacheable, as device
+        // mappings expect, and changes no other mapping of the host's.
+        unsafe { Msr::new(PAT).write(PAT_POWER_ON) };
+    }
     if features.machine_check {
         enable_machine_check_banks();
     }
+}
+
+/// Banks that MCG_CAP counts, as far as they can be named.
+fn bank_count(capabilities: u64) -> u32 {
+    (capabilities & 0xff).min(MAX_BANKS) as u32
 }
 
 /// Reports every kind of error in every bank.
@@ -43,7 +59,7 @@ fn enable_machine_check_banks() {
         if capabilities & MCG_CTL_PRESENT != 0 {
             Msr::new(MCG_CTL).write(u64::MAX);
         }
-        for bank in 0..(capabilities & 0xff) as u32 {
+        for bank in 0..bank_count(capabilities) {
             Msr::new(MC0_CTL + 4 * bank).write(u64::MAX);
             Msr::new(MC0_CTL + 4 * bank + 1).write(0);
         }
@@ -57,8 +73,7 @@ pub fn machine_check_banks(mut see: impl FnMut(u32, u64, u64)) {
     // SAFETY: only reached from a machine check or after `protect` saw the architecture: the banks that MCG_CAP counts exist,
     // and an address register exists where the status says that it is valid.
     unsafe {
-        let banks = (Msr::new(MCG_CAP).read() & 0xff) as u32;
-        for bank in 0..banks {
+        for bank in 0..bank_count(Msr::new(MCG_CAP).read()) {
             let status = Msr::new(MC0_CTL + 4 * bank + 1).read();
             if status & VALID != 0 {
                 let address =

@@ -18,6 +18,8 @@ pub struct Cpu {
     apic_id: AtomicU32,
     alive: AtomicBool,
     timer_hz: AtomicU64,
+    /// What to add to its time stamp counter so that it does not lag.
+    tsc_offset: AtomicU64,
     mailbox: Mutex<ArrayVec<Mail, MAILBOX>>,
     /// Where the processor was when it was stopped for a fault report elsewhere; `rip` 0 while it runs.
     stopped_rip: AtomicU64,
@@ -41,6 +43,7 @@ impl Cpu {
             apic_id: AtomicU32::new(0),
             alive: AtomicBool::new(false),
             timer_hz: AtomicU64::new(0),
+            tsc_offset: AtomicU64::new(0),
             mailbox: Mutex::new(ArrayVec::new_const()),
             stopped_rip: AtomicU64::new(0),
         }
@@ -81,6 +84,16 @@ impl Cpu {
         self.timer_hz.store(hz, Ordering::Relaxed);
     }
 
+    /// What to add to its time stamp counter, in ticks.
+    pub fn tsc_offset(&self) -> u64 {
+        self.tsc_offset.load(Ordering::Relaxed)
+    }
+
+    /// Adds `ticks` to what is added to its time stamp counter. Only the processor itself calls it.
+    pub fn advance_tsc(&self, ticks: u64) {
+        self.tsc_offset.fetch_add(ticks, Ordering::Relaxed);
+    }
+
     /// Puts `mail` at the end of its mailbox.
     ///
     /// # Errors
@@ -109,7 +122,8 @@ impl Cpu {
 
     /// Notes where it was stopped. Address 0 is kept as 1: it must not read as running.
     pub fn set_stopped(&self, rip: u64) {
-        self.stopped_rip.store(rip.max(1), Ordering::Release);
+        // The first place counts: an NMI may find a processor that stopped by itself.
+        let _ = self.stopped_rip.compare_exchange(0, rip.max(1), Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 

@@ -6,7 +6,7 @@ use x86_64::{
     structures::paging::{FrameAllocator, Size4KiB},
 };
 
-use super::{MAX_CPUS, descriptors::INTERRUPT_STACKS};
+use super::{MAX_CPUS, descriptors::INTERRUPT_STACKS, local};
 use crate::memory::{
     address_space::STACKS,
     paging::{AddressSpace, MapError},
@@ -70,6 +70,8 @@ pub fn map(
 pub fn place(address: u64) -> Option<Place> {
     let slot = address.checked_sub(STACKS)? / SLOT_BYTES;
     let cpu = u16::try_from(slot / SLOTS_PER_CPU).ok().filter(|&cpu| usize::from(cpu) < MAX_CPUS)?;
+    // Only those of a processor that has a number are mapped.
+    local::get(CpuNumber(cpu))?;
     let kind = slot % SLOTS_PER_CPU;
     if kind > INTERRUPT_STACKS as u64 {
         return None;

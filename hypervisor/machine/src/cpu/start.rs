@@ -22,6 +22,8 @@ use crate::{apic::local as local_apic, memory::direct_map, time::tsc};
 const PARAMETERS: usize = 0xf00;
 /// How long a processor gets to say that it is alive: an emulated one may wait for its turn.
 const ALIVE_WAIT_NS: u64 = 2_000_000_000;
+/// How long one gets that has begun to run Rust.
+const SLOW_WAIT_NS: u64 = 20_000_000_000;
 /// Between INIT and start-up (SDM vol. 3, 10.4.4.1).
 const AFTER_INIT_NS: u64 = 10_000_000;
 /// Between the first start-up message and the second.
@@ -114,9 +116,13 @@ impl Starter {
         if wait(ALIVE_WAIT_NS, || cpu.is_alive()) {
             return true;
         }
-        // Whatever it does later, it must find nothing to run with: put it back to waiting for a start-up message.
+        if HANDOVER.swap(core::ptr::null_mut(), Ordering::AcqRel).is_null() {
+            // It took its handover and runs Rust: it must not be reset, it is only slow.
+            return wait(SLOW_WAIT_NS, || cpu.is_alive());
+        }
+        // Whatever it does later, it finds nothing to run with. Back to waiting for a start-up message.
         local_apic::send_init(cpu.apic_id());
-        HANDOVER.swap(core::ptr::null_mut(), Ordering::AcqRel).is_null() && cpu.is_alive()
+        false
     }
 
     fn write_page(&self, number: CpuNumber, stack: u64) {

@@ -24,14 +24,14 @@ use crate::interrupts::{stubs::InterruptFrame, vectors};
 
 /// Reports a Rust panic and stops the host.
 pub fn report_panic(info: &PanicInfo<'_>) -> ! {
-    stop::claim();
+    stop::claim((report_panic as fn(&PanicInfo<'_>) -> !) as usize as u64);
     report::panic(info);
     stop::halt()
 }
 
 /// Reports an exception and stops the host.
 pub(crate) fn report_exception(frame: &InterruptFrame) -> ! {
-    stop::claim();
+    stop::claim(frame.rip);
     report::exception(frame);
     stop::halt()
 }

@@ -20,21 +20,25 @@ static REPORTER: AtomicU32 = AtomicU32::new(NOBODY);
 
 /// Makes the calling processor the one that reports, stops all others, and takes the console. A second processor that
 /// comes here waits to be stopped; a fault inside the report halts at once.
-pub(super) fn claim() {
+pub(super) fn claim(rip: u64) {
     interrupts::disable();
     let own = u32::from(local::this().number().0);
     match REPORTER.compare_exchange(NOBODY, own, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {}
         Err(reporter) if reporter == own => {
+            // SAFETY: the others were stopped or will be; this processor never returns to the report that may hold the lock.
+            unsafe { console::seize() };
             console::write(b"\ngodwit fault: another fault while reporting the first\ngodwit halted\n");
             halt()
         }
         Err(_) => {
-            local::this().set_stopped(1);
+            local::this().set_stopped(rip);
             halt()
         }
     }
-    local_apic::nmi_to_others();
+    for cpu in others() {
+        local_apic::send_nmi(cpu.apic_id());
+    }
     let start = tsc::read();
     while !others().all(|cpu| cpu.stopped_at().is_some()) && tsc::read().wrapping_sub(start) < STOP_WAIT_TICKS
     {

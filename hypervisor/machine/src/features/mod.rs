@@ -46,6 +46,8 @@ pub struct Features {
     pub umip: bool,
     /// Machine checks are reported by exception and by banks of registers (MCE and MCA).
     pub machine_check: bool,
+    /// Memory types by page (IA32_PAT).
+    pub pat: bool,
     /// x2APIC mode.
     pub x2apic: bool,
     /// TSC-deadline mode of the local APIC timer.
@@ -76,7 +78,7 @@ pub struct TscFrequency {
 }
 
 /// Frequencies that a time stamp counter can have: an emulator's slowest to ten times the fastest processor.
-const PLAUSIBLE_HZ: core::ops::RangeInclusive<u64> = 1_000_000..=100_000_000_000;
+pub const PLAUSIBLE_HZ: core::ops::RangeInclusive<u64> = 1_000_000..=100_000_000_000;
 /// Physical address bits of a processor that does not say (SDM volume 3, 4.1.4).
 const DEFAULT_PHYSICAL_ADDRESS_BITS: u8 = 36;
 
@@ -106,6 +108,7 @@ impl Features {
             smap: structured.as_ref().is_some_and(|leaf| leaf.has_smap()),
             umip: structured.as_ref().is_some_and(|leaf| leaf.has_umip()),
             machine_check: basic.as_ref().is_some_and(|leaf| leaf.has_mce() && leaf.has_mca()),
+            pat: basic.as_ref().is_some_and(|leaf| leaf.has_pat()),
             x2apic: basic.as_ref().is_some_and(|leaf| leaf.has_x2apic()),
             tsc_deadline: basic.as_ref().is_some_and(|leaf| leaf.has_tsc_deadline()),
             invariant_tsc: power.is_some_and(|leaf| leaf.has_invariant_tsc()),

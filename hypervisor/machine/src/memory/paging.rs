@@ -1,20 +1,21 @@
 //! The host's page tables: rights for every section of the image, the direct map, device registers, stacks.
 
+use arrayvec::ArrayVec;
+use godwit_host::boot::memory_map::MAX_SPANS;
 use spin::Mutex;
 use x86_64::{
     PhysAddr, VirtAddr,
     registers::control::{Cr3, Cr3Flags},
     structures::paging::{
         FrameAllocator, Mapper, OffsetPageTable, Page, PageSize, PageTable, PageTableFlags, PhysFrame,
-        Size1GiB, Size2MiB, Size4KiB, Translate,
-        mapper::{MapToError, TranslateResult},
+        Size1GiB, Size2MiB, Size4KiB, mapper::MapToError,
     },
 };
 
 use super::{
     address_space::{DEVICES, DEVICES_BYTES, DIRECT_MAP},
     direct_map, image,
-    layout::{self, DirectMap},
+    layout::{self, DirectMap, PhysicalRange},
 };
 
 const READ_ONLY: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::NO_EXECUTE);
@@ -32,6 +33,10 @@ pub enum MapError {
     Occupied,
     /// The device's registers do not fit what is left of the address space for them.
     OutOfAddresses,
+    /// The address is beyond what the processor can name.
+    BeyondProcessor,
+    /// The address lies in RAM: no device is there.
+    IsRam,
 }
 
 impl<S: PageSize> From<MapToError<S>> for MapError {
@@ -47,13 +52,18 @@ impl<S: PageSize> From<MapToError<S>> for MapError {
 pub struct AddressSpace {
     root: PhysFrame,
     next_device: u64,
+    /// First physical address that the processor cannot name.
+    physical_end: u64,
+    /// RAM, which is never mapped as a device.
+    ram: ArrayVec<PhysicalRange, MAX_SPANS>,
 }
 
 /// The one address space. Every change goes through its lock.
 pub static ADDRESS_SPACE: Mutex<Option<AddressSpace>> = Mutex::new(None);
 
 impl AddressSpace {
-    /// Builds tables that map the image with its rights and RAM as `direct` says.
+    /// Builds tables that map the image with its rights and `ram` as `direct` says, on a processor with
+    /// `physical_address_bits`.
     ///
     /// # Errors
     /// [`MapError`] where `frames` runs dry or `direct` names a page twice.
@@ -63,12 +73,15 @@ impl AddressSpace {
     /// the direct map's place; those frames are RAM that nothing else uses, for ever.
     pub unsafe fn build(
         direct: DirectMap<'_>,
+        ram: ArrayVec<PhysicalRange, MAX_SPANS>,
+        physical_address_bits: u8,
         frames: &mut impl FrameAllocator<Size4KiB>,
     ) -> Result<Self, MapError> {
         let root = frames.allocate_frame().ok_or(MapError::OutOfFrames)?;
         // SAFETY: the frame was just handed out, is mapped at the direct map's place (caller), and is ours alone.
         unsafe { table_at(root).write(PageTable::new()) };
-        let mut space = Self { root, next_device: DEVICES };
+        let physical_end = 1 << physical_address_bits.min(52);
+        let mut space = Self { root, next_device: DEVICES, physical_end, ram };
         for (span, flags) in
             [(image::text(), READ_EXECUTE), (image::rodata(), READ_ONLY), (image::data(), READ_WRITE)]
         {
@@ -113,6 +126,13 @@ impl AddressSpace {
         let first = start.as_u64() - inside;
         let length =
             (inside.checked_add(bytes).ok_or(MapError::OutOfAddresses)?).next_multiple_of(page_bytes);
+        let end = first
+            .checked_add(length)
+            .filter(|&end| end <= self.physical_end)
+            .ok_or(MapError::BeyondProcessor)?;
+        if self.ram.iter().any(|range| range.start < end && first < range.end) {
+            return Err(MapError::IsRam);
+        }
         let at = self.next_device.next_multiple_of(page_bytes);
         if length > DEVICES + DEVICES_BYTES - at {
             return Err(MapError::OutOfAddresses);
@@ -157,14 +177,6 @@ impl AddressSpace {
         }
         let first = address.align_down(Size4KiB::SIZE).as_u64();
         self.map::<Size4KiB>(page.start_address().as_u64(), first, READ_ONLY, frames)
-    }
-
-    /// The physical address behind `at`, or `None` where nothing is mapped.
-    pub fn translate(&mut self, at: VirtAddr) -> Option<PhysAddr> {
-        match self.tables().translate(at) {
-            TranslateResult::Mapped { frame, offset, .. } => Some(frame.start_address() + offset),
-            _ => None,
-        }
     }
 
     fn map<S: PageSize>(

@@ -1,6 +1,7 @@
 //! Configuration space of this machine: memory-mapped where the MCFG says so, else by the legacy ports.
 
 use alloc::{format, string::String, vec::Vec};
+use core::arch::asm;
 
 use godwit_host::description::PciFunction;
 use spin::Mutex;
@@ -9,7 +10,7 @@ use x86_64::{
     instructions::port::{Port, PortWriteOnly},
 };
 
-use super::{ConfigSpace, FunctionAddress, enumerate};
+use super::{ConfigSpace, FunctionAddress, MAX_FUNCTIONS, enumerate};
 use crate::acpi::EcamRegion;
 
 const ADDRESS: u16 = 0xcf8;
@@ -55,21 +56,20 @@ impl ConfigurationSpace {
         Self { mapped, ports: Mutex::new(()) }
     }
 
-    /// Every function of every bus that can be reached.
+    /// Every function of every bus that can be reached, at most [`MAX_FUNCTIONS`].
     pub fn functions(&self, notes: &mut Vec<String>) -> Vec<PciFunction> {
         let mut all = Vec::new();
         let mut add = |segment, buses| {
-            let functions = enumerate(self, segment, buses);
+            let functions = enumerate(self, segment, buses, MAX_FUNCTIONS - all.len());
             if functions.cut {
                 notes.push(format!("PCI segment {segment} has more functions than are listed"));
             }
             all.extend(functions.list);
         };
-        if !self.mapped.iter().any(|mapped| mapped.region.segment == 0) {
-            add(0, 0..=u8::MAX);
-        }
-        for mapped in &self.mapped {
-            add(mapped.region.segment, mapped.region.start_bus..=mapped.region.end_bus);
+        // Segment 0 answers at the ports where no region covers a bus.
+        add(0, 0..=u8::MAX);
+        for MappedRegion { region, .. } in self.mapped.iter().filter(|mapped| mapped.region.segment != 0) {
+            add(region.segment, region.start_bus..=region.end_bus);
         }
         all
     }
@@ -91,9 +91,9 @@ impl ConfigurationSpace {
 impl ConfigSpace for ConfigurationSpace {
     fn read32(&self, function: FunctionAddress, offset: u16) -> u32 {
         if let Some(register) = self.register(function, offset) {
-            // SAFETY: inside a region that `new` mapped; aligned to four bytes. Reading configuration space of a function that is
-            // not there gives all ones.
-            return unsafe { register.as_ptr::<u32>().read_volatile() };
+            // SAFETY: inside a region that `new` mapped; aligned to four bytes. Reading configuration space of a function that
+            // is not there gives all ones.
+            return unsafe { read_mapped(register) };
         }
         let Some(address) = self.by_ports(function, offset) else { return u32::MAX };
         let _together = self.ports.lock();
@@ -107,7 +107,7 @@ impl ConfigSpace for ConfigurationSpace {
     fn write32(&self, function: FunctionAddress, offset: u16, value: u32) {
         if let Some(register) = self.register(function, offset) {
             // SAFETY: as in `read32`; what the write does is the caller's to know: only device drivers and `bar_sizes` write.
-            unsafe { register.as_mut_ptr::<u32>().write_volatile(value) };
+            unsafe { write_mapped(register, value) };
             return;
         }
         let Some(address) = self.by_ports(function, offset) else { return };
@@ -118,4 +118,26 @@ impl ConfigSpace for ConfigurationSpace {
             Port::new(DATA).write(value);
         }
     }
+}
+
+/// Reads through EAX: AMD processors take no other register for mapped configuration space (family 10h BKDG, 2.11.1).
+///
+/// # Safety
+/// `at` is a mapped, aligned double word of configuration space.
+unsafe fn read_mapped(at: VirtAddr) -> u32 {
+    let value: u32;
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("mov eax, [{}]", in(reg) at.as_u64(), out("eax") value, options(nostack, preserves_flags))
+    };
+    value
+}
+
+/// Writes through EAX, as [`read_mapped`] reads.
+///
+/// # Safety
+/// `at` is a mapped, aligned double word of configuration space.
+unsafe fn write_mapped(at: VirtAddr, value: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("mov [{}], eax", in(reg) at.as_u64(), in("eax") value, options(nostack, preserves_flags)) };
 }

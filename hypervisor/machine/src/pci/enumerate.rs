@@ -19,20 +19,27 @@ pub const MAX_FUNCTIONS: usize = 4096;
 pub struct Functions {
     /// In order of bus, device and function.
     pub list: Vec<PciFunction>,
-    /// Whether there are more than [`MAX_FUNCTIONS`], which are not listed.
+    /// Whether there are more than were asked for, which are not listed.
     pub cut: bool,
 }
 
-/// Asks every function of `buses` of a segment group whether it is there.
-pub fn enumerate(config: &impl ConfigSpace, segment: u16, buses: RangeInclusive<u8>) -> Functions {
+/// Asks every function of `buses` of a segment group whether it is there, and lists `most` of them.
+pub fn enumerate(
+    config: &impl ConfigSpace,
+    segment: u16,
+    buses: RangeInclusive<u8>,
+    most: usize,
+) -> Functions {
     let mut functions = Functions { list: Vec::new(), cut: false };
     for bus in buses {
         for device in 0..FunctionAddress::DEVICES {
+            let mut add =
+                |function| functions.add(config, FunctionAddress::new(segment, bus, device, function)?, most);
             // A device has a function 0, or there is none (PCI Express 6.0, 7.5.1.1.9).
-            let Some(first) = functions.add(config, segment, bus, device, 0) else { continue };
+            let Some(first) = add(0) else { continue };
             if first.multifunction {
                 for function in 1..FunctionAddress::FUNCTIONS {
-                    functions.add(config, segment, bus, device, function);
+                    add(function);
                 }
             }
             if functions.cut {
@@ -44,25 +51,18 @@ pub fn enumerate(config: &impl ConfigSpace, segment: u16, buses: RangeInclusive<
 }
 
 impl Functions {
-    /// Lists the function if it is there.
-    fn add(
-        &mut self,
-        config: &impl ConfigSpace,
-        segment: u16,
-        bus: u8,
-        device: u8,
-        function: u8,
-    ) -> Option<Header> {
-        let header = Header::read(config, FunctionAddress::new(segment, bus, device, function)?)?;
-        if self.list.len() == MAX_FUNCTIONS {
+    /// Lists the function if it is there and there is room.
+    fn add(&mut self, config: &impl ConfigSpace, at: FunctionAddress, most: usize) -> Option<Header> {
+        let header = Header::read(config, at)?;
+        if self.list.len() >= most {
             self.cut = true;
             return Some(header);
         }
         self.list.push(PciFunction {
-            segment,
-            bus,
-            device,
-            function,
+            segment: at.segment(),
+            bus: at.bus(),
+            device: at.device(),
+            function: at.function(),
             vendor_id: header.vendor_id,
             device_id: header.device_id,
             class: header.class,

@@ -87,7 +87,7 @@ fn functions_are_listed_in_order_of_their_place() {
         // A root bus that no bridge leads to.
         (at(0x40, 31, 0), device(8, 0)),
     ]);
-    let functions = enumerate(&config, 0, 0..=0xff);
+    let functions = enumerate(&config, 0, 0..=0xff, MAX_FUNCTIONS);
     assert_eq!(
         places(&functions.list),
         [(0, 0, 0), (0, 0, 3), (0, 4, 0), (0, 6, 0), (1, 0, 0), (0x40, 31, 0)]
@@ -105,14 +105,14 @@ fn functions_are_listed_in_order_of_their_place() {
             class: (2, 0, 0),
         }
     );
-    assert_eq!(places(&enumerate(&config, 0, 1..=1).list), [(1, 0, 0)]);
-    assert_eq!(places(&enumerate(&config, 1, 0..=0xff).list), []);
+    assert_eq!(places(&enumerate(&config, 0, 1..=1, MAX_FUNCTIONS).list), [(1, 0, 0)]);
+    assert_eq!(places(&enumerate(&config, 1, 0..=0xff, MAX_FUNCTIONS).list), []);
 }
 
 #[test]
 fn an_empty_machine_costs_one_read_a_device() {
     let config = machine([]);
-    assert_eq!(enumerate(&config, 0, 0..=0xff).list, []);
+    assert_eq!(enumerate(&config, 0, 0..=0xff, MAX_FUNCTIONS).list, []);
     assert_eq!(*config.reads.borrow(), 256 * 32);
 }
 
@@ -121,7 +121,7 @@ fn a_vendor_of_zeros_or_ones_is_nobody() {
     for id in [0, 0xffff, 0x1234_0000, 0x1234_ffff] {
         let mut nobody = device(1, 0);
         nobody.registers[0] = id;
-        assert_eq!(enumerate(&machine([(at(0, 0, 0), nobody)]), 0, 0..=0).list, []);
+        assert_eq!(enumerate(&machine([(at(0, 0, 0), nobody)]), 0, 0..=0, MAX_FUNCTIONS).list, []);
     }
 }
 
@@ -138,10 +138,10 @@ impl ConfigSpace for Everywhere {
 
 #[test]
 fn a_space_that_answers_everywhere_is_cut() {
-    let functions = enumerate(&Everywhere(0x0080_1af4), 0, 0..=0xff);
+    let functions = enumerate(&Everywhere(0x0080_1af4), 0, 0..=0xff, MAX_FUNCTIONS);
     assert_eq!((functions.list.len(), functions.cut), (MAX_FUNCTIONS, true));
     // 4096 functions are 16 full buses: exactly as many are not too many.
-    let functions = enumerate(&Everywhere(0x0080_1af4), 0, 0..=15);
+    let functions = enumerate(&Everywhere(0x0080_1af4), 0, 0..=15, MAX_FUNCTIONS);
     assert_eq!((functions.list.len(), functions.cut), (MAX_FUNCTIONS, false));
 }
 

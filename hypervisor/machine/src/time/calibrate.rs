@@ -3,10 +3,10 @@
 use x86_64::instructions::port::{Port, PortWriteOnly};
 
 use super::tsc;
-use crate::{apic::local as local_apic, register::Reachable};
+use crate::{acpi, apic::local as local_apic, features::PLAUSIBLE_HZ, register::Reachable};
 
-/// The ACPI power management timer's frequency (ACPI 6.5, 4.8.2.1).
-pub const PM_TIMER_HZ: u64 = 3_579_545;
+/// The ACPI power management timer's frequency.
+const PM_TIMER_HZ: u64 = acpi::PmTimer::FREQUENCY_HZ;
 /// The programmable interval timer's frequency.
 const PIT_HZ: u64 = 1_193_182;
 /// How long the reference timer is watched: about 50 ms.
@@ -62,7 +62,7 @@ pub fn tsc_by_pm_timer(timer: PmTimer) -> Option<u64> {
     }
     let (to, end) = timer.bracketed();
     let ticks = u128::from(end.wrapping_sub(start));
-    u64::try_from(ticks * u128::from(PM_TIMER_HZ) / u128::from(timer.passed(from, to))).ok()
+    plausible(ticks * u128::from(PM_TIMER_HZ) / u128::from(timer.passed(from, to)))
 }
 
 /// The time stamp counter's frequency in Hz by the interval timer's channel 2, or `None` where that does not end.
@@ -83,17 +83,27 @@ pub fn tsc_by_pit() -> Option<u64> {
         tsc::read()
     };
     const OUTPUT: u8 = 1 << 5;
+    // SAFETY: reading the gate port has no side effect.
+    if unsafe { gate.read() } & OUTPUT != 0 {
+        // In mode 0 the output is low until the count ends: there is no such timer, and the port reads all ones.
+        return None;
+    }
     loop {
         let passed = tsc::read().wrapping_sub(start);
         // SAFETY: reading the gate port has no side effect.
         if unsafe { gate.read() } & OUTPUT != 0 {
-            return u64::try_from(u128::from(passed) * u128::from(PIT_HZ) / u128::from(PIT_TICKS)).ok();
+            return plausible(u128::from(passed) * u128::from(PIT_HZ) / u128::from(PIT_TICKS));
         }
         if passed > PATIENCE_TICKS {
             return None;
         }
         core::hint::spin_loop();
     }
+}
+
+/// A frequency that a time stamp counter can have.
+fn plausible(hz: u128) -> Option<u64> {
+    u64::try_from(hz).ok().filter(|hz| PLAUSIBLE_HZ.contains(hz))
 }
 
 /// The calling processor's local APIC timer in counts per second, measured over 10 ms of a counter at `tsc_hz`.

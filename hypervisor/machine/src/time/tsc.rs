@@ -6,9 +6,10 @@ use core::{
 };
 
 use godwit_host::machine::Instant;
-use spin::{Mutex, Once};
+use spin::Once;
 
 use super::clock::Scale;
+use crate::cpu::local;
 
 struct Clock {
     base: u64,
@@ -16,11 +17,11 @@ struct Clock {
 }
 
 static CLOCK: Once<Clock> = Once::new();
-/// Set when a processor's counter was seen to lag: readings are then held to the latest that anyone had.
+/// Set when a processor's counter was seen to lag: readings are then corrected, and held to the latest that anyone had.
 static HOLD: AtomicBool = AtomicBool::new(false);
 static LATEST: AtomicU64 = AtomicU64::new(0);
 /// The largest counter value that any processor read while counters were compared.
-static NEWEST: Mutex<u64> = Mutex::new(0);
+static NEWEST: AtomicU64 = AtomicU64::new(0);
 static HZ: AtomicU64 = AtomicU64::new(0);
 /// Readings by which a started processor compares its counter.
 const COMPARISONS: usize = 2_000;
@@ -42,12 +43,14 @@ pub fn start(hz: u64) {
 /// The host's monotonic clock, zero before [`start`].
 pub fn now() -> Instant {
     let Some(clock) = CLOCK.get() else { return Instant::default() };
-    let nanoseconds = clock.scale.nanoseconds(read().saturating_sub(clock.base));
+    let ticks = |counter: u64| clock.scale.nanoseconds(counter.saturating_sub(clock.base));
     if HOLD.load(Ordering::Relaxed) {
+        // What the comparison left of the difference, the latest reading of anyone covers.
+        let nanoseconds = ticks(read().wrapping_add(local::this().tsc_offset()));
         let latest = LATEST.fetch_max(nanoseconds, Ordering::Relaxed);
         return Instant::from_nanoseconds(nanoseconds.max(latest));
     }
-    Instant::from_nanoseconds(nanoseconds)
+    Instant::from_nanoseconds(ticks(read()))
 }
 
 /// Notes the counter's frequency, for processors that start later.
@@ -60,15 +63,17 @@ pub fn frequency() -> u64 {
     HZ.load(Ordering::Relaxed)
 }
 
-/// One look at whether this processor's counter lags behind the others': under the lock, whoever reads less than somebody
-/// read before does.
+/// One look at whether this processor's counter lags behind the others': whoever reads less than somebody had read before
+/// does, and adds the difference from then on.
 pub fn observe() {
-    let mut newest = NEWEST.lock();
-    let own = read();
-    if own < *newest {
+    let cpu = local::this();
+    let newest = NEWEST.load(Ordering::Acquire);
+    let own = read().wrapping_add(cpu.tsc_offset());
+    if own < newest {
+        cpu.advance_tsc(newest - own);
         HOLD.store(true, Ordering::Relaxed);
     }
-    *newest = own.max(*newest);
+    NEWEST.fetch_max(own, Ordering::AcqRel);
 }
 
 /// Looks often, while the boot processor does the same.

@@ -85,6 +85,31 @@ impl MemoryMap {
         map
     }
 
+    /// Gives up all RAM from frame `end` on, which the machine cannot reach: it is no memory then, and a note says so.
+    pub fn cap(&mut self, end: u64) {
+        let mut frames = 0;
+        let mut capped = ArrayVec::new();
+        for span in &self.spans {
+            let start = span.range.start.number();
+            let span_end = start.saturating_add(span.range.frames);
+            let cut = end.clamp(start, span_end);
+            let kept = if span.kind == RegionKind::Usable { cut } else { span_end };
+            frames += span_end - kept;
+            if kept > start {
+                capped.push(Span { range: FrameRange::new(span.range.start, kept - start), ..*span });
+            }
+        }
+        if frames == 0 {
+            return;
+        }
+        self.spans = capped;
+        self.withhold(FrameRange::new(HostFrame::new(end), u64::MAX - end));
+        let note = MapNote::OutOfReach { frames, from: end.saturating_mul(FRAME_BYTES) };
+        if self.notes.try_push(note).is_err() {
+            self.notes_left_out += 1;
+        }
+    }
+
     /// The whole map by address, whatever was withheld since; frames in no span hold no memory.
     pub fn spans(&self) -> &[Span] {
         &self.spans

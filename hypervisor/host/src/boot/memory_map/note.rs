@@ -46,6 +46,13 @@ pub enum MapNote {
         /// First address that both claim.
         start: u64,
     },
+    /// RAM lies beyond what this processor, or the host, can address; it is not used.
+    OutOfReach {
+        /// How many frames.
+        frames: u64,
+        /// First address that is out of reach.
+        from: u64,
+    },
     /// The map has more entries than are kept.
     TooManyEntries {
         /// How many were left out; what they describe is treated as no memory.
@@ -74,6 +81,12 @@ impl fmt::Display for MapNote {
                 f,
                 "memory map entries {with} and {entry} overlap at {start:#x}: the more cautious kind holds"
             ),
+            Self::OutOfReach { frames, from } => {
+                write!(
+                    f,
+                    "{frames} frames of RAM lie at or above {from:#x}, out of this machine's reach: not used"
+                )
+            }
             Self::TooManyEntries { left_out } => {
                 write!(
                     f,
