@@ -2,17 +2,29 @@
 
 use anyhow::{Context, Result, ensure};
 use godwit_lab::{FaultReport, RunningHost};
-use godwit_scenarios::{boot, fault_report, sized_spec};
+use godwit_scenarios::{ANSWER, boot, fault_report, sized_spec};
 
 /// Where the image is linked: the top 2 GiB of the address space.
 const IMAGE_START: u64 = 0xffff_ffff_8000_0000;
+/// Where all RAM is mapped.
+const DIRECT_MAP_START: u64 = 0xffff_8000_0000_0000;
 
 /// Boots a host with two CPUs, raises a fault by `selftest name`, and returns the report.
 fn raise(name: &str) -> Result<FaultReport> {
-    let (host, _) = boot(&sized_spec("falling", 2, "128MiB")?)?;
-    host.type_line(&format!("selftest {name}"))?;
+    raise_on(2, name, None)
+}
+
+/// As [`raise`], with `cpu_count` CPUs, the fault on CPU number `cpu` where that is given, else on the monitor's.
+fn raise_on(cpu_count: u32, name: &str, cpu: Option<u32>) -> Result<FaultReport> {
+    let (host, _) = boot(&sized_spec("falling", cpu_count, "128MiB")?)?;
+    host.type_line(&match cpu {
+        Some(cpu) => format!("selftest {name} cpu{cpu}"),
+        None => format!("selftest {name}"),
+    })?;
     let report = fault_report(&host)?;
-    ensure_whole(&report, 2)?;
+    ensure_whole(&report, cpu_count as usize)?;
+    let expected = format!("cpu{}", cpu.unwrap_or(0));
+    ensure!(report.cpu == expected, "not raised on {expected}: {report:x?}");
     Ok(report)
 }
 
@@ -48,7 +60,10 @@ fn ensure_exception(report: &FaultReport, name: &str, vector: u8) -> Result<()> 
 
 #[test]
 fn panic() -> Result<()> {
-    let report = raise("panic")?;
+    ensure_panic(&raise("panic")?)
+}
+
+fn ensure_panic(report: &FaultReport) -> Result<()> {
     ensure!((report.name.as_str(), report.vector) == ("panic", None), "{report:x?}");
     let message = report.message.as_deref().unwrap_or_default();
     ensure!(message.contains("on purpose") && message.contains(".rs:"), "{message}");
@@ -82,8 +97,11 @@ fn general_protection() -> Result<()> {
 
 #[test]
 fn page_fault() -> Result<()> {
-    let report = raise("page-fault")?;
-    ensure_exception(&report, "page fault", 14)?;
+    ensure_page_fault(&raise("page-fault")?)
+}
+
+fn ensure_page_fault(report: &FaultReport) -> Result<()> {
+    ensure_exception(report, "page fault", 14)?;
     ensure!(report.error_code == Some(0) && report.error_meaning == "not present, read", "{report:x?}");
     ensure!(report.registers["cr2"] == 0x1234_5678_9000 && report.was_in("provoke::"), "{report:x?}");
     Ok(())
@@ -99,35 +117,97 @@ fn write_to_code() -> Result<()> {
 }
 
 #[test]
+fn write_to_an_alias_of_code() -> Result<()> {
+    let report = raise("write-alias")?;
+    ensure_exception(&report, "page fault", 14)?;
+    ensure!(report.error_code == Some(0b11) && report.error_meaning == "present, write", "{report:x?}");
+    ensure!(report.was_in("provoke::write_to_code_alias"), "{report:x?}");
+    // The address is the code's own in another map: what ran there has the same distance to it as in the image.
+    let written = report.registers["cr2"].wrapping_sub(DIRECT_MAP_START).wrapping_add(IMAGE_START);
+    let code_before = report.registers["rip"].wrapping_sub(written);
+    ensure!(report.registers["cr2"] < IMAGE_START && code_before < 16 << 20, "{report:x?}");
+    Ok(())
+}
+
+#[test]
 fn execute_data() -> Result<()> {
     let report = raise("exec-data")?;
     ensure!((report.name.as_str(), report.vector) == ("page fault", Some(14)), "{report:x?}");
     ensure!(report.error_code == Some(0b1_0001) && report.error_meaning == "present, fetch", "{report:x?}");
-    ensure!(report.registers["cr2"] == report.registers["rip"] && report.was_in("selftest"), "{report:x?}");
+    // Data has no frame of its own: what called it is missing too, and the loop that called that is there.
+    ensure!(report.registers["cr2"] == report.registers["rip"] && report.was_in("cpu_loop"), "{report:x?}");
     Ok(())
 }
 
 #[test]
 fn double_fault() -> Result<()> {
-    let report = raise("double-fault")?;
-    ensure_exception(&report, "double fault", 8)?;
+    ensure_double_fault(&raise("double-fault")?)
+}
+
+fn ensure_double_fault(report: &FaultReport) -> Result<()> {
+    ensure_exception(report, "double fault", 8)?;
     ensure!(report.error_code == Some(0) && report.was_in("provoke::divide_error"), "{report:x?}");
     Ok(())
 }
 
 #[test]
 fn stack_overflow() -> Result<()> {
-    let report = raise("stack-overflow")?;
+    ensure_stack_overflow(&raise("stack-overflow")?)
+}
+
+fn ensure_stack_overflow(report: &FaultReport) -> Result<()> {
     ensure!(matches!(report.vector, Some(8 | 14)), "{report:x?}");
-    ensure!(report.remarks.iter().any(|remark| remark.contains("stack overflow")), "{report:x?}");
+    let guard = format!("lies in the guard under a stack of {}: stack overflow", report.cpu);
+    ensure!(report.remarks.iter().any(|remark| remark.ends_with(&guard)), "{report:x?}");
     ensure!(report.was_in("provoke::stack_overflow"), "{report:x?}");
     Ok(())
 }
 
 #[test]
 fn nmi_by_interprocessor_interrupt() -> Result<()> {
-    let report = raise("nmi")?;
+    ensure_nmi(&raise("nmi")?)
+}
+
+fn ensure_nmi(report: &FaultReport) -> Result<()> {
     ensure!(report.vector == Some(2) && report.was_in("provoke::non_maskable"), "{report:x?}");
+    Ok(())
+}
+
+#[test]
+fn panic_on_another_processor() -> Result<()> {
+    ensure_panic(&raise_on(2, "panic", Some(1))?)
+}
+
+#[test]
+fn page_fault_on_another_processor() -> Result<()> {
+    ensure_page_fault(&raise_on(2, "page-fault", Some(1))?)
+}
+
+#[test]
+fn double_fault_on_another_processor() -> Result<()> {
+    ensure_double_fault(&raise_on(2, "double-fault", Some(1))?)
+}
+
+#[test]
+fn stack_overflow_on_another_processor() -> Result<()> {
+    ensure_stack_overflow(&raise_on(2, "stack-overflow", Some(1))?)
+}
+
+#[test]
+fn nmi_on_another_processor() -> Result<()> {
+    ensure_nmi(&raise_on(2, "nmi", Some(1))?)
+}
+
+#[test]
+fn page_fault_on_the_last_of_four_processors() -> Result<()> {
+    ensure_page_fault(&raise_on(4, "page-fault", Some(3))?)
+}
+
+#[test]
+fn a_processor_that_is_not_there_is_refused() -> Result<()> {
+    let host = idle_host()?;
+    let answer = host.command("selftest page-fault cpu2", ANSWER)?;
+    ensure!(answer.contains("there is no cpu2; running: cpu0, cpu1"), "{answer}");
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod bad_input;
 mod boot;
 mod faults;
 mod fragment;
+mod log;
 mod monitor;
 mod power;
 mod selftests;

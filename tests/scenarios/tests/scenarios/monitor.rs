@@ -70,6 +70,9 @@ fn what_is_not_understood_is_answered() -> Result<()> {
     host.type_bytes(b"\xff\xfe\x00\x01\x1b[999;999x\x1b")?;
     host.type_bytes(&[b'x'; 5000])?;
     host.type_bytes(b"\x03\x15")?;
+    // The line without end ends like any other; the next one is that of the last command.
+    host.expect("^C", ANSWER)?;
+    host.wait_prompt(ANSWER)?;
     let (_, answer) = type_keys(&host, &[b"cpus"])?;
     ensure!(answer.contains("running"), "{answer}");
     Ok(())

@@ -48,7 +48,9 @@ fn no_randomness_is_said_and_not_made_up() -> Result<()> {
 fn the_list_names_every_test() -> Result<()> {
     let (host, _) = boot(&sized_spec("selftest", 1, "128MiB")?)?;
     let list = host.command("selftest", ANSWER)?;
-    for name in CHECKS.iter().chain(&["panic", "page-fault", "double-fault", "stack-overflow", "nmi"]) {
+    let faults =
+        ["panic", "page-fault", "write-code", "write-alias", "double-fault", "stack-overflow", "nmi"];
+    for name in CHECKS.iter().chain(&faults) {
         ensure!(list.split_whitespace().any(|word| word == *name), "`{name}` is not in:\n{list}");
     }
     let output = host.command("selftest nothing", ANSWER)?;
