@@ -161,14 +161,36 @@ pub(crate) fn find_maximal(bits: &Bits, level: u32, end: End) -> Option<u32> {
     }
 }
 
+/// The first unit of the lowest buddy of `level`, maximal or not.
+pub(crate) fn find_lowest(bits: &Bits, level: u32) -> Option<u32> {
+    if level < WORD {
+        let in_word = |word: usize| {
+            let groups = groups_in_word(bits[word], level);
+            (groups != 0).then(|| word as u32 * 64 + groups.trailing_zeros())
+        };
+        return (0..bits.len()).find_map(in_word);
+    }
+    let words = 1 << (level - WORD);
+    let is_set = |group: &[u64]| group.iter().all(|&word| word == u64::MAX);
+    let group = bits.chunks_exact(words).position(is_set)?;
+    Some((group * words) as u32 * 64)
+}
+
+/// The lowest bits of the buddies of `level`, below that of a word, in a word.
+#[inline]
+fn groups_in_word(word: u64, level: u32) -> u64 {
+    let mut groups = word;
+    for level in 0..level {
+        groups &= groups >> (1 << level) & LOWEST[level as usize + 1];
+    }
+    groups
+}
+
 /// The lowest bits of the maximal buddies of exactly `level` that begin in a word.
 #[inline]
 fn maximal_in_word(bits: &Bits, word: usize, level: u32) -> u64 {
-    let mut groups = bits[word];
     if level < WORD {
-        for level in 0..level {
-            groups &= groups >> (1 << level) & LOWEST[level as usize + 1];
-        }
+        let groups = groups_in_word(bits[word], level);
         let above = groups & groups >> (1 << level) & LOWEST[level as usize + 1];
         return groups & !(above | above << (1 << level));
     }
@@ -178,7 +200,7 @@ fn maximal_in_word(bits: &Bits, word: usize, level: u32) -> u64 {
             && maximal_level(bits, first, level) == level
     };
     let aligned = word.is_multiple_of(1 << (level - WORD));
-    u64::from(groups == u64::MAX && aligned && is_maximal())
+    u64::from(bits[word] == u64::MAX && aligned && is_maximal())
 }
 
 /// Adds the number of maximal buddies of each level to `counts`.

@@ -19,8 +19,8 @@ pub(crate) const HELD_FRAMES: u64 = 2 * HAND_FRAMES;
 /// A CPU's handle on the shared [`Frames`]: every CPU has its own.
 ///
 /// Single frames come out of bitmap words that the handle has claimed, and go back into the word in use or wait
-/// to be taken again or given back together: most calls touch nothing but the handle, and the others share the
-/// cost of the lock between many. At most 446 frames are kept at hand. Dropping the handle gives them back,
+/// to be given back together: most calls touch nothing but the handle, and the others share the cost of the
+/// lock between many. At most 446 frames are kept at hand. Dropping the handle gives them back,
 /// as [`drain`](Self::drain) does.
 // Two cache lines, so that handles side by side in an array do not share one (nor a prefetched pair).
 #[repr(align(128))]

@@ -5,11 +5,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use arrayvec::ArrayVec;
 
 use crate::block::{BLOCK_FRAMES, BlockView, Content};
+use crate::compact::CompactReport;
 use crate::cpu::{CpuFrames, HELD_FRAMES};
 use crate::error::{RangeError, ZoneError};
 use crate::frame::{FrameRange, HostFrame};
 use crate::lock::{AtomicU32, AtomicU64, Lock};
-use crate::report::{CompactReport, Report};
+use crate::report::Report;
 use crate::run::{AllocatorNumber, FRAME_NUMBER_BITS};
 use crate::zone::{BLOCKS_PER_HOLD, Survey, Unsound, Zone};
 

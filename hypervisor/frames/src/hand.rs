@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use crate::block::Mobility;
 use crate::frame::{FrameRange, HostFrame};
 use crate::frames::{Frames, LockedZone};
-use crate::zone::{Claim, OwnBlock, STOCK_FRAMES, Stock, ones};
+use crate::zone::{Claim, OwnBlock, STOCK_FRAMES, Stock};
 
 /// A claim of nothing: no frame is in this word.
 const NOTHING: Claim = Claim { word: u64::MAX, bits: 0 };
@@ -28,7 +28,7 @@ pub(crate) struct Hand {
     current: Claim,
     freed_frames: u32,
     turn: u32,
-    /// Frames that wait to be taken again or given back, by the word.
+    /// Frames that wait to be given back, by the word.
     freed: ArrayVec<Claim, FREED_WORDS>,
     /// Words claimed from the zone and not used yet.
     stock: Stock,
@@ -62,17 +62,9 @@ impl Hand {
         Some(word * 64 + u64::from(bits.trailing_zeros()))
     }
 
-    /// Takes a frame of another word, the one in use having none left: of freed frames, of the stock, or of
-    /// newly claimed ones.
+    /// Takes a frame of another word, the one in use having none left: of the stock, or of newly claimed ones.
     #[inline(never)]
     pub(crate) fn take_next(&mut self, frames: &Frames<'_>, mobility: Mobility) -> Option<u64> {
-        if self.may_reuse()
-            && let Some(claim) = self.freed.pop()
-        {
-            self.freed_frames -= ones(claim.bits);
-            self.current = claim;
-            return self.take_current();
-        }
         if self.stock.is_empty() {
             self.claim(frames, mobility);
         }
@@ -90,11 +82,15 @@ impl Hand {
             self.current.bits |= bit;
             return true;
         }
-        let free = self.current.bits == 0 && self.may_reuse();
-        if free {
-            self.current = Claim { word, bits: bit };
+        if self.current.bits != 0 {
+            return false;
         }
-        free
+        self.turn = self.turn.wrapping_add(1);
+        if self.turn.is_multiple_of(HEALING) {
+            return false;
+        }
+        self.current = Claim { word, bits: bit };
+        true
     }
 
     /// Lets a freed frame wait, and gives all that wait back where they are many.
@@ -133,12 +129,6 @@ impl Hand {
         claims.map(|claim| u64::from(claim.bits.count_ones())).sum()
     }
 
-    #[inline]
-    fn may_reuse(&mut self) -> bool {
-        self.turn = self.turn.wrapping_add(1);
-        !self.turn.is_multiple_of(HEALING)
-    }
-
     fn claim(&mut self, frames: &Frames<'_>, mobility: Mobility) {
         let zones = &frames.zones;
         // The zone with the own block comes first: it is left once it has nothing more to claim.
@@ -146,6 +136,8 @@ impl Hand {
         for index in core::iter::once(first).chain((0..zones.len()).filter(|&index| index != first)) {
             zones[index].state.lock().claim(mobility, &mut self.own, &mut self.stock);
             if !self.stock.is_empty() {
+                // Words leave the stock from its end: those claimed first, of the fullest block, come first.
+                self.stock.reverse();
                 self.zone = index;
                 return;
             }

@@ -10,6 +10,7 @@
 mod block;
 mod buddies;
 mod candidates;
+mod compact;
 mod cpu;
 mod error;
 mod frame;
@@ -27,11 +28,12 @@ mod vacancy;
 mod zone;
 
 pub use block::{BlockState, BlockView, Content, Mobility};
+pub use compact::{CompactReport, DecodeError};
 pub use cpu::CpuFrames;
 pub use error::{AllocateError, FreeError, RangeError, ZoneError};
 pub use frame::{FRAME_BYTES, FrameRange, HostFrame};
 pub use frames::{Blocks, Frames, MAX_ZONES};
 pub use order::Order;
-pub use report::{CompactReport, DecodeError, Report};
+pub use report::Report;
 pub use run::FrameRun;
 pub use zone::Unsound;

@@ -1,7 +1,5 @@
 //! What is free, and in what pieces.
 
-use arrayvec::ArrayVec;
-
 use crate::order::Order;
 
 /// Free memory in numbers. Exact once every CPU handle is drained and no CPU allocates meanwhile; else
@@ -47,45 +45,5 @@ impl Report {
             0 => 0,
             free => ((free - u128::from(usable)) * 1000 / free) as u32,
         }
-    }
-}
-
-/// The first byte of a compact report.
-const REVISION: u8 = 1;
-
-/// A report's compact form, as it goes on the wire.
-pub type CompactReport = ArrayVec<u8, 240>;
-
-/// Why bytes are not a compact report.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DecodeError {
-    /// The bytes end before the report does.
-    Short,
-    /// Bytes follow the report.
-    Long,
-    /// A number is not in its shortest form, or has more than 64 bits.
-    Number,
-    /// The revision is not known.
-    Revision,
-    /// The numbers contradict each other.
-    Inconsistent,
-}
-
-impl Report {
-    /// The report in at most 240 bytes: a revision, then each number as a little-endian base-128 varint.
-    pub fn encode(&self) -> CompactReport {
-        let mut bytes = CompactReport::new();
-        bytes.push(REVISION);
-        let numbers =
-            [self.total_frames, self.free_frames, self.largest_run_frames, self.cached_frames_at_most];
-        for number in numbers.into_iter().chain(self.free_runs) {
-            let mut rest = number;
-            while rest >= 0x80 {
-                bytes.push(rest as u8 | 0x80);
-                rest >>= 7;
-            }
-            bytes.push(rest as u8);
-        }
-        bytes
     }
 }

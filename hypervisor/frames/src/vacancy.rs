@@ -49,26 +49,30 @@ impl<'m> Vacancy<'m> {
         &self.bits[gib]
     }
 
-    /// Takes `2^level` vacant blocks out of the smallest maximal buddy that fits, nearest to `end`; returns
+    /// Takes `2^level` vacant blocks out of the smallest maximal buddy that fits, nearest to the top; returns
     /// their place.
-    pub(crate) fn take_best(&mut self, level: u32, end: End) -> Option<usize> {
-        let (group, maximal) = self.best_group(level, end)?;
+    pub(crate) fn take_best(&mut self, level: u32) -> Option<usize> {
+        let (group, maximal) = self.best_group(level)?;
         let start = group * GROUP;
         let gibs = &self.gibs[start..self.gibs.len().min(start + GROUP)];
         let mask = Tally::mask(maximal);
-        let has = |&tally: &Stored| Tally::from(tally).any(mask);
-        let gib = match end {
-            End::Bottom => gibs.iter().position(has)?,
-            End::Top => gibs.iter().rposition(has)?,
-        };
-        let gib = start + gib;
-        let first = if maximal == TOP { 0 } else { buddies::find_maximal(&self.bits[gib], maximal, end)? };
-        let first = match end {
-            End::Bottom => first,
-            End::Top => first + (1 << maximal) - (1 << level),
-        };
+        let gib = start + gibs.iter().rposition(|&tally| Tally::from(tally).any(mask))?;
+        let bits = &self.bits[gib];
+        let first = if maximal == TOP { 0 } else { buddies::find_maximal(bits, maximal, End::Top)? };
+        let first = first + (1 << maximal) - (1 << level);
         self.remove(gib, first, level, maximal);
         Some(gib * GIB_BLOCKS + first as usize)
+    }
+
+    /// Takes the lowest `2^level` vacant blocks, whatever buddy they are part of; returns their place.
+    pub(crate) fn take_lowest(&mut self, level: u32) -> Option<usize> {
+        let has = |&tally: &Stored| Tally::from(tally).present().lowest_from(level).is_some();
+        let start = self.groups.iter().position(has)? * GROUP;
+        let gib = start + self.gibs.get(start..)?.iter().position(has)?;
+        let first = buddies::find_lowest(&self.bits[gib], level)?;
+        let place = gib * GIB_BLOCKS + first as usize;
+        self.take(place, level);
+        Some(place)
     }
 
     /// Makes the `2^level` vacant blocks at `place` not vacant.
@@ -93,13 +97,13 @@ impl<'m> Vacancy<'m> {
         self.adjust(gib, Tally::one(maximal), Tally::parts(level, maximal));
     }
 
-    /// The group nearest to `end` of those with the smallest maximal buddy from `level` on, and its level.
+    /// The last group of those with the smallest maximal buddy from `level` on, and its level.
     #[inline]
-    fn best_group(&self, level: u32, end: End) -> Option<(usize, u32)> {
+    fn best_group(&self, level: u32) -> Option<(usize, u32)> {
         let mut best = None;
         for (index, &group) in self.groups.iter().enumerate() {
             if let Some(lowest) = Tally::from(group).present().lowest_from(level)
-                && best.is_none_or(|(_, best)| lowest < best || lowest == best && end == End::Top)
+                && best.is_none_or(|(_, best)| lowest <= best)
             {
                 best = Some((index, lowest));
             }

@@ -69,6 +69,7 @@ proptest! {
         let firsts = || fitting().filter(|buddy| Some(buddy.0) == smallest).map(|buddy| buddy.1);
         prop_assert_eq!(best_fit(&bits, level, End::Bottom), firsts().min());
         prop_assert_eq!(best_fit(&bits, level, End::Top), firsts().max());
+        prop_assert_eq!(find_lowest(&bits, level), fitting().map(|buddy| buddy.1).min());
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::table::BlockTable;
 use crate::vacancy::{GIB_BLOCKS, Vacancy};
 
 pub use audit::Unsound;
-pub(crate) use small::{Claim, OwnBlock, STOCK_FRAMES, Stock, ones};
+pub(crate) use small::{Claim, OwnBlock, STOCK_FRAMES, Stock};
 pub(crate) use spans::{Fit, Wish};
 pub(crate) use survey::Survey;
 
@@ -170,9 +170,16 @@ impl<'m> Zone<'m> {
         self.table.set_header(block, new);
     }
 
-    /// Opens the best vacant block for `mobility`.
-    fn open_best(&mut self, mobility: Mobility) -> Option<usize> {
-        let place = self.vacancy.take_best(0, Self::end_of(mobility))?;
+    /// Takes `2^level` vacant blocks for `mobility` out of the vacancy; returns the first one.
+    ///
+    /// What can be moved fits into the smallest hole there is, from the top down. What cannot be moved stays
+    /// as low as it can, however large the buddy that it splits: anywhere higher it would keep a GiB from ever
+    /// being whole again.
+    fn take_vacant(&mut self, level: u32, mobility: Mobility) -> Option<usize> {
+        let place = match mobility {
+            Mobility::Movable => self.vacancy.take_best(level),
+            Mobility::Unmovable => self.vacancy.take_lowest(level),
+        }?;
         Some(self.block_at(place))
     }
 
@@ -206,7 +213,7 @@ impl<'m> Zone<'m> {
         header.returned().with_level(0)
     }
 
-    /// Where a class opens new blocks: the two grow towards each other.
+    /// Where a class takes from: the two grow towards each other.
     const fn end_of(mobility: Mobility) -> End {
         match mobility {
             Mobility::Movable => End::Top,

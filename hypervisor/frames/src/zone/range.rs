@@ -16,8 +16,7 @@ enum Piece {
 impl Zone<'_> {
     /// Takes `2^level` whole blocks; returns their first frame's number.
     pub(crate) fn allocate_large(&mut self, level: u32, mobility: Mobility) -> Option<u64> {
-        let place = self.vacancy.take_best(level, Self::end_of(mobility))?;
-        let block = self.block_at(place);
+        let block = self.take_vacant(level, mobility)?;
         self.lend(block, level, mobility);
         Some(self.frame_of(block))
     }

@@ -55,7 +55,7 @@ impl Zone<'_> {
         if !stock.is_empty() {
             return;
         }
-        if let Some(block) = self.open_best(mobility) {
+        if let Some(block) = self.take_vacant(0, mobility) {
             let opened = self.fresh(block, mobility);
             return self.claim_from(block, opened, Some(own), stock, &mut missing);
         }
@@ -168,7 +168,7 @@ impl Zone<'_> {
         let mixed = self.mixed_with(level, mobility);
         let (block, opened) = if let Some(block) = mixed {
             (block, self.opened(block, mobility))
-        } else if let Some(block) = self.open_best(mobility) {
+        } else if let Some(block) = self.take_vacant(0, mobility) {
             (block, self.fresh(block, mobility))
         } else {
             let block = self.mixed_with(level, mobility.other())?;
@@ -198,6 +198,6 @@ impl Zone<'_> {
 
 /// How many bits of a word that is not 0 are set. In full memory it is mostly one, and x86-64 as it is compiled
 /// for has no instruction to count more.
-pub(crate) const fn ones(bits: u64) -> u32 {
+const fn ones(bits: u64) -> u32 {
     if bits.is_power_of_two() { 1 } else { bits.count_ones() }
 }
