@@ -6,5 +6,6 @@ mod faults;
 mod fragment;
 mod log;
 mod monitor;
+mod odd_machines;
 mod power;
 mod selftests;
