@@ -12,7 +12,8 @@ use crate::cursor::Cursor;
 
 /// The first I/O port of COM1.
 const COM1: u16 = 0x3f8;
-/// Status reads before a byte is given up: about a second on a slow port, and a port that is stuck cannot stop a host.
+/// Status reads before a byte is given up: about a second on a slow port. From then on the port gets one look for each byte until
+/// it takes one again, so that a port that is stuck costs a host that second and no more.
 const SEND_TRIES: u32 = 1 << 20;
 
 static PORT: Mutex<Option<Port>> = Mutex::new(None);
@@ -23,6 +24,7 @@ static LINES_LOGGED: AtomicU64 = AtomicU64::new(0);
 /// The port and what it has shown.
 struct Port {
     uart: Uart16550<PioBackend>,
+    is_stuck: bool,
     cursor: Cursor,
 }
 
@@ -34,7 +36,7 @@ pub fn start() {
     let Ok(mut uart) = (unsafe { Uart16550::new_port(COM1) }) else { return };
     let config = Config { baud_rate: BaudRate::Baud115200, ..Config::DEFAULT };
     if uart.init(config).is_ok() {
-        *port = Some(Port { uart, cursor: Cursor::new() });
+        *port = Some(Port { uart, is_stuck: false, cursor: Cursor::new() });
     }
 }
 
@@ -111,11 +113,13 @@ impl Port {
     }
 
     fn send(&mut self, byte: u8) {
-        for _ in 0..SEND_TRIES {
+        for _ in 0..if self.is_stuck { 1 } else { SEND_TRIES } {
             if self.uart.try_send_byte(byte).is_ok() {
+                self.is_stuck = false;
                 return;
             }
             core::hint::spin_loop();
         }
+        self.is_stuck = true;
     }
 }

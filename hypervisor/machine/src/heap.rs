@@ -28,12 +28,6 @@ impl Heap {
         // SAFETY: the caller's promise.
         unsafe { self.0.lock().init(start, bytes) };
     }
-
-    /// Bytes in use and bytes in all.
-    pub fn usage(&self) -> (usize, usize) {
-        let heap = self.0.lock();
-        (heap.used(), heap.size())
-    }
 }
 
 // SAFETY: the linked list hands out disjoint, aligned blocks of the memory it was given, and the lock makes every call

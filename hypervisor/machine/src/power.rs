@@ -23,6 +23,9 @@ use crate::{
 /// How long each way gets to act before the next is tried.
 const PATIENCE_NS: u64 = 500_000_000;
 
+/// Width of the PM1 registers.
+const PM1_BYTES: u64 = 2;
+
 /// A pair of registers whose bits are taken together.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
@@ -31,12 +34,12 @@ struct Pair {
 }
 
 impl Pair {
-    fn reach(pm1: Pm1, reach: &mut impl FnMut(Register) -> Option<Reachable>) -> Option<Self> {
+    fn reach(pm1: Pm1, reach: &mut impl FnMut(Register, u64) -> Option<Reachable>) -> Option<Self> {
         let b = match pm1.b {
-            Some(b) => Some(reach(b)?),
+            Some(b) => Some(reach(b, PM1_BYTES)?),
             None => None,
         };
-        Some(Self { a: reach(pm1.a)?, b })
+        Some(Self { a: reach(pm1.a, PM1_BYTES)?, b })
     }
 
     fn each(self) -> impl Iterator<Item = Reachable> {
@@ -61,7 +64,7 @@ impl Power {
     /// Makes the registers that the firmware names reachable.
     pub fn find(platform: &Platform, frames: &mut impl FrameAllocator<Size4KiB>) -> Self {
         // SAFETY: the FADT names these as its registers; this module uses them as ACPI 6.5, 4.8.3 and 7.4.2 say.
-        let mut reach = |register| unsafe { Reachable::new(register, frames) };
+        let mut reach = |register, bytes| unsafe { Reachable::new(register, bytes, frames) };
         let off = platform.power_off.and_then(|off| match off {
             PowerOff::Pm1 { status, control, sleep_types, enable } => Some(Off::Pm1 {
                 status: status.and_then(|status| Pair::reach(status, &mut reach)),
@@ -70,10 +73,10 @@ impl Power {
                 enable,
             }),
             PowerOff::SleepControl { register, sleep_type } => {
-                Some(Off::SleepControl { register: reach(register)?, sleep_type })
+                Some(Off::SleepControl { register: reach(register, 1)?, sleep_type })
             }
         });
-        let reset = platform.reset.and_then(|reset| Some((reach(reset.register)?, reset.value)));
+        let reset = platform.reset.and_then(|reset| Some((reach(reset.register, 1)?, reset.value)));
         Self { off, reset }
     }
 

@@ -6,7 +6,7 @@ use x86_64::{
     structures::paging::{FrameAllocator, Size4KiB},
 };
 
-use crate::{acpi::Register, memory::paging::ADDRESS_SPACE};
+use crate::{acpi::Register, memory::paging::ADDRESS_SPACE, pci::access::PORTS};
 
 /// A register that can be read and written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,17 +25,22 @@ pub enum Reachable {
 }
 
 impl Reachable {
-    /// Makes `register` reachable; `None` where it cannot be mapped or addressed. It is mapped for good.
+    /// Makes `register`, `bytes` wide, reachable; `None` where it cannot be mapped or addressed, or is not aligned to its width.
+    /// It is mapped for good.
     ///
     /// # Safety
     /// The firmware names it as a register, so that reading and writing it as its specification says is what it is for.
-    pub unsafe fn new(register: Register, frames: &mut impl FrameAllocator<Size4KiB>) -> Option<Self> {
+    pub unsafe fn new(
+        register: Register,
+        bytes: u64,
+        frames: &mut impl FrameAllocator<Size4KiB>,
+    ) -> Option<Self> {
         match register {
             Register::Port(port) => Some(Self::Port(port)),
             Register::Memory(address) => {
-                let address = PhysAddr::try_new(address).ok()?;
+                let address = PhysAddr::try_new(address).ok().filter(|at| at.is_aligned(bytes))?;
                 let mut space = ADDRESS_SPACE.lock();
-                space.as_mut()?.map_device(address, 4, frames).ok().map(Self::Mapped)
+                space.as_mut()?.map_device(address, bytes, frames).ok().map(Self::Mapped)
             }
             Register::PciConfig { device, function, offset } => {
                 let offset = u32::from(offset);
@@ -47,12 +52,13 @@ impl Reachable {
 
     /// Reads 16 bits.
     pub fn read_16(self) -> u16 {
-        // SAFETY: `new`'s caller vouches for the register; a mapping of four bytes covers the access.
+        // SAFETY: `new`'s caller vouches for the register and its width; the mapping covers it, aligned.
         unsafe {
             match self {
                 Self::Port(port) => Port::new(port).read(),
                 Self::Mapped(at) => at.as_ptr::<u16>().read_volatile(),
                 Self::PciConfig { select, byte } => {
+                    let _together = PORTS.lock();
                     PortWriteOnly::new(0xcf8).write(select);
                     Port::new(0xcfc + (byte & 2)).read()
                 }
@@ -68,6 +74,7 @@ impl Reachable {
                 Self::Port(port) => Port::new(port).read(),
                 Self::Mapped(at) => at.as_ptr::<u32>().read_volatile(),
                 Self::PciConfig { select, .. } => {
+                    let _together = PORTS.lock();
                     PortWriteOnly::new(0xcf8).write(select);
                     Port::new(0xcfc).read()
                 }
@@ -83,6 +90,7 @@ impl Reachable {
                 Self::Port(port) => Port::new(port).write(value),
                 Self::Mapped(at) => at.as_mut_ptr::<u16>().write_volatile(value),
                 Self::PciConfig { select, byte } => {
+                    let _together = PORTS.lock();
                     PortWriteOnly::new(0xcf8).write(select);
                     Port::new(0xcfc + (byte & 2)).write(value);
                 }
@@ -98,6 +106,7 @@ impl Reachable {
                 Self::Port(port) => Port::new(port).write(value),
                 Self::Mapped(at) => at.as_mut_ptr::<u8>().write_volatile(value),
                 Self::PciConfig { select, byte } => {
+                    let _together = PORTS.lock();
                     PortWriteOnly::new(0xcf8).write(select);
                     Port::new(0xcfc + byte).write(value);
                 }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use bitflags::bitflags;
 use spin::Mutex;
 use x86_64::VirtAddr;
 
@@ -12,9 +13,18 @@ const REDIRECTION: u8 = 0x10;
 /// Inputs whose two registers an 8-bit index can name.
 const MAX_INPUTS: u32 = (256 - REDIRECTION as u32) / 2;
 
-const MASKED: u32 = 1 << 16;
-const ACTIVE_LOW: u32 = 1 << 13;
-const LEVEL: u32 = 1 << 15;
+bitflags! {
+    /// The low half of a redirection entry beside the vector (82093AA, 3.2.4).
+    #[derive(Clone, Copy)]
+    struct Redirection: u32 {
+        /// Active when low.
+        const ACTIVE_LOW = 1 << 13;
+        /// Level-triggered.
+        const LEVEL = 1 << 15;
+        /// Not delivered.
+        const MASKED = 1 << 16;
+    }
+}
 
 /// How an input signals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,7 +52,7 @@ pub unsafe fn add(registers: VirtAddr, first_input: u32) {
     let mut io_apic = IoApic { registers, first_input, inputs: 0 };
     io_apic.inputs = (io_apic.read(VERSION) >> 16 & 0xff) + 1;
     for input in 0..io_apic.inputs.min(MAX_INPUTS) {
-        io_apic.write(REDIRECTION + 2 * input as u8, MASKED);
+        io_apic.write(REDIRECTION + 2 * input as u8, Redirection::MASKED.bits());
     }
     IO_APICS.lock().push(io_apic);
 }
@@ -66,15 +76,11 @@ pub fn route(input: u32, signal: Signal, vector: u8, to: u32) -> bool {
     let Some(entry) = inside.checked_mul(2).and_then(|twice| twice.checked_add(REDIRECTION)) else {
         return false;
     };
-    let mut low = u32::from(vector);
-    if signal.active_low {
-        low |= ACTIVE_LOW;
-    }
-    if signal.level {
-        low |= LEVEL;
-    }
+    let mut how = Redirection::empty();
+    how.set(Redirection::ACTIVE_LOW, signal.active_low);
+    how.set(Redirection::LEVEL, signal.level);
     io_apic.write(entry + 1, u32::from(to) << 24);
-    io_apic.write(entry, low);
+    io_apic.write(entry, how.bits() | u32::from(vector));
     true
 }
 

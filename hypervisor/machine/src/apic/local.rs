@@ -5,6 +5,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use bitflags::bitflags;
 use x86_64::{VirtAddr, registers::model_specific::Msr};
 
 use crate::interrupts::vectors;
@@ -35,12 +36,23 @@ const SOFTWARE_ENABLE: u32 = 1 << 8;
 const LVT_MASKED: u32 = 1 << 16;
 const LVT_NMI: u32 = 0b100 << 8;
 const DIVIDE_BY_1: u32 = 0b1011;
-/// Interrupt command: delivery status, level assert, and the shorthand for everybody else.
-const DELIVERY_PENDING: u32 = 1 << 12;
-const ASSERT: u32 = 1 << 14;
-const NMI: u32 = 0b100 << 8;
-const INIT: u32 = 0b101 << 8;
-const STARTUP: u32 = 0b110 << 8;
+bitflags! {
+    /// The low half of the interrupt command register beside the vector (SDM vol. 3, 12.6.1).
+    #[derive(Clone, Copy)]
+    struct Command: u32 {
+        /// Delivery mode: non-maskable interrupt.
+        const NMI = 0b100 << 8;
+        /// Delivery mode: INIT.
+        const INIT = 0b101 << 8;
+        /// Delivery mode: start-up.
+        const STARTUP = 0b110 << 8;
+        /// The last command was not accepted yet.
+        const PENDING = 1 << 12;
+        /// Level assert, as every message but one of INIT's has it.
+        const ASSERT = 1 << 14;
+    }
+}
+
 /// Status reads before an interrupt command is believed to be stuck.
 const COMMAND_TRIES: u32 = 1 << 20;
 
@@ -104,22 +116,22 @@ pub fn end_of_interrupt() {
 
 /// Interrupts the processor with APIC id `to`.
 pub fn send(to: u32, vector: u8) {
-    command(to, ASSERT | u32::from(vector));
+    command(to, Command::empty(), vector);
 }
 
 /// Sends a non-maskable interrupt to the processor with APIC id `to`. Does nothing before [`set_up`].
 pub fn send_nmi(to: u32) {
-    command(to, ASSERT | NMI);
+    command(to, Command::NMI, 0);
 }
 
 /// Resets the processor with APIC id `to` to wait for a start-up message.
 pub fn send_init(to: u32) {
-    command(to, ASSERT | INIT);
+    command(to, Command::INIT, 0);
 }
 
 /// Starts the processor with APIC id `to` in real mode at `page * 4096`.
 pub fn send_startup(to: u32, page: u8) {
-    command(to, ASSERT | STARTUP | u32::from(page));
+    command(to, Command::STARTUP, page);
 }
 
 /// Starts the timer: one interrupt at [`vectors::TIMER`] after `count` ticks.
@@ -144,7 +156,8 @@ pub fn timer_count() -> u32 {
     read(CURRENT_COUNT)
 }
 
-fn command(to: u32, low: u32) {
+fn command(to: u32, mode: Command, vector: u8) {
+    let low = (Command::ASSERT | mode).bits() | u32::from(vector);
     if is_x2apic() {
         // Orders earlier stores (mail) before the interrupt: writing this MSR does not, and a locked instruction does not
         // order it either (SDM vol. 3, 12.12.3: MFENCE, then LFENCE).
@@ -159,7 +172,7 @@ fn command(to: u32, low: u32) {
         return;
     }
     for _ in 0..COMMAND_TRIES {
-        if read(COMMAND_LOW) & DELIVERY_PENDING == 0 {
+        if !Command::from_bits_retain(read(COMMAND_LOW)).contains(Command::PENDING) {
             break;
         }
         core::hint::spin_loop();

@@ -157,7 +157,7 @@ fn measure_clock(
 ) -> (u64, &'static str) {
     if let Some(timer) = platform.pm_timer {
         // SAFETY: the FADT names the power management timer's register; it is only read.
-        if let Some(register) = unsafe { Reachable::new(timer.register, frames) } {
+        if let Some(register) = unsafe { Reachable::new(timer.register, 4, frames) } {
             let timer = PmTimer { register, is_32_bit: timer.bits == 32 };
             if let Some(hz) = calibrate::tsc_by_pm_timer(timer) {
                 return (hz, "ACPI PM timer");

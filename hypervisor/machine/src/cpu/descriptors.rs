@@ -55,7 +55,7 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Tables with every gate set and no stacks yet.
+    /// Tables with a gate for every vector that can arrive, and no stacks yet.
     pub fn new() -> Self {
         let mut idt = InterruptDescriptorTable::new();
         macro_rules! gate {

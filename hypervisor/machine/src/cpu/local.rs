@@ -156,7 +156,7 @@ pub unsafe fn adopt(number: CpuNumber) {
 
 /// The processor that asks.
 pub fn this() -> &'static Cpu {
-    // SAFETY: `adopt` ran on this processor before anything else in Rust, so the GS base is the address of an element of
+    // SAFETY: `adopt` ran on this processor before anything that asks, so the GS base is the address of an element of
     // the static `CPUS`; nothing else writes the GS base.
     unsafe { &*GsBase::read().as_ptr::<Cpu>() }
 }

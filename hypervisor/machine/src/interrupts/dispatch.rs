@@ -1,16 +1,7 @@
 //! Which code serves a vector.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use super::{stubs::InterruptFrame, vectors};
 use crate::{apic::local as local_apic, cpu::processor, fault};
-
-static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
-
-/// Interrupts that nobody asked for, since boot.
-pub fn unexpected() -> u64 {
-    UNEXPECTED.load(Ordering::Relaxed)
-}
 
 /// Serves one interrupt. Those that only wake an idle CPU have nothing to do here: its loop looks at mail, console and time.
 pub(super) fn dispatch(frame: &mut InterruptFrame) {
@@ -23,9 +14,7 @@ pub(super) fn dispatch(frame: &mut InterruptFrame) {
         0..=31 => fault::report_exception(frame),
         vectors::CONSOLE | vectors::TIMER | vectors::KICK => local_apic::end_of_interrupt(),
         vectors::SPURIOUS | vectors::LEGACY..=0x2f => {}
-        _ => {
-            UNEXPECTED.fetch_add(1, Ordering::Relaxed);
-            local_apic::end_of_interrupt();
-        }
+        // Nobody asked for it: every other input is masked.
+        _ => local_apic::end_of_interrupt(),
     }
 }

@@ -31,9 +31,9 @@ impl PhysicalMemory for BootMap {
             return Err(refused);
         }
         // SAFETY: `new`'s caller promises that the first 4 GiB are mapped at DIRECT_MAP; `end` is within them. The bytes
-        // are copied, never borrowed, and `out` cannot overlap memory that no Rust object owns.
+        // are copied, never borrowed; the loader may have named any of them, `out` itself included.
         unsafe {
-            core::ptr::copy_nonoverlapping((DIRECT_MAP + address) as *const u8, out.as_mut_ptr(), out.len());
+            core::ptr::copy((DIRECT_MAP + address) as *const u8, out.as_mut_ptr(), out.len());
         }
         Ok(())
     }

@@ -18,6 +18,9 @@ const DATA: u16 = 0xcfc;
 /// The ports reach this much of a function's 4 KiB.
 const PORT_BYTES: u16 = 256;
 
+/// Keeps the use of address and data port together.
+pub(crate) static PORTS: Mutex<()> = Mutex::new(());
+
 struct MappedRegion {
     region: EcamRegion,
     /// Where the region's first bus is mapped.
@@ -27,8 +30,6 @@ struct MappedRegion {
 /// All of this machine's configuration space.
 pub struct ConfigurationSpace {
     mapped: Vec<MappedRegion>,
-    /// Keeps address and data port together.
-    ports: Mutex<()>,
 }
 
 impl ConfigurationSpace {
@@ -53,7 +54,7 @@ impl ConfigurationSpace {
                 )),
             }
         }
-        Self { mapped, ports: Mutex::new(()) }
+        Self { mapped }
     }
 
     /// Every function of every bus that can be reached, at most [`MAX_FUNCTIONS`].
@@ -96,7 +97,7 @@ impl ConfigSpace for ConfigurationSpace {
             return unsafe { read_mapped(register) };
         }
         let Some(address) = self.by_ports(function, offset) else { return u32::MAX };
-        let _together = self.ports.lock();
+        let _together = PORTS.lock();
         // SAFETY: the two ports are configuration space's on every PC, and the lock keeps their use together.
         unsafe {
             PortWriteOnly::new(ADDRESS).write(address);
@@ -111,7 +112,7 @@ impl ConfigSpace for ConfigurationSpace {
             return;
         }
         let Some(address) = self.by_ports(function, offset) else { return };
-        let _together = self.ports.lock();
+        let _together = PORTS.lock();
         // SAFETY: as in `read32`.
         unsafe {
             PortWriteOnly::new(ADDRESS).write(address);
@@ -128,8 +129,8 @@ unsafe fn read_mapped(at: VirtAddr) -> u32 {
     let value: u32;
     // SAFETY: the caller's promise.
     unsafe {
-        asm!("mov eax, [{}]", in(reg) at.as_u64(), out("eax") value, options(nostack, preserves_flags))
-    };
+        asm!("mov eax, [{}]", in(reg) at.as_u64(), out("eax") value, options(nostack, preserves_flags));
+    }
     value
 }
 
