@@ -2,14 +2,16 @@
 
 use crate::block::{BLOCK_FRAMES, Content, Mobility};
 
-/// Free frames, 0 to 512.
-const FREE: Field = Field { shift: 0, bits: 10 };
-/// Reserved frames, 0 to 512.
-const RESERVED: Field = Field { shift: 10, bits: 10 };
-/// The largest buddy level that the block may still hold.
-const LEVEL: Field = Field { shift: 20, bits: 4 };
+/// Free frames of a block that is not vacant, 0 to 511. With [`MOBILITY`] above it, this is the number of a list.
+const FREE: Field = Field { shift: 0, bits: 9 };
 /// [`Mobility`].
-const MOBILITY: Field = Field { shift: 24, bits: 1 };
+const MOBILITY: Field = Field { shift: 9, bits: 1 };
+/// All 512 frames are free.
+const VACANT: Field = Field { shift: 10, bits: 1 };
+/// Reserved frames, 0 to 512.
+const RESERVED: Field = Field { shift: 11, bits: 10 };
+/// The largest buddy level that the block may still hold.
+const LEVEL: Field = Field { shift: 21, bits: 4 };
 /// [`Content`].
 const CONTENT: Field = Field { shift: 25, bits: 2 };
 /// The mark is from before the block was handed out.
@@ -60,12 +62,16 @@ impl Header {
         self.0
     }
 
+    /// Free frames, 0 to 512.
+    #[inline]
     pub(crate) const fn free(self) -> u32 {
-        FREE.get(self.0) as u32
+        (FREE.get(self.0) + VACANT.get(self.0) * BLOCK_FRAMES) as u32
     }
 
+    #[inline]
     pub(crate) const fn with_free(self, frames: u32) -> Self {
-        Self(FREE.set(self.0, frames as u64))
+        let (rest, vacant) = (frames as u64 % BLOCK_FRAMES, frames as u64 / BLOCK_FRAMES);
+        Self(VACANT.set(FREE.set(self.0, rest), vacant))
     }
 
     pub(crate) const fn reserved_frames(self) -> u32 {
@@ -83,7 +89,7 @@ impl Header {
 
     /// Whether all 512 frames are free.
     pub(crate) const fn is_vacant(self) -> bool {
-        self.free() == BLOCK_FRAMES as u32
+        VACANT.get(self.0) == 1
     }
 
     /// The largest level that a free buddy in the block may have: never too low, often too high.
@@ -135,25 +141,27 @@ impl Header {
         Self(OWNER.set(self.0, owner as u64))
     }
 
-    /// Whether some frames are free and some are not.
-    const fn is_mixed(self) -> bool {
-        !self.free().is_multiple_of(BLOCK_FRAMES as u32)
-    }
-
-    /// Whether the block's bitmap counts.
+    /// Whether the block's bitmap counts: some frames are free and some are not, or a handle owns the block.
+    #[inline]
     pub(crate) const fn has_bitmap(self) -> bool {
-        self.owner() != 0 || self.is_mixed()
+        self.owner() != 0 || FREE.get(self.0) != 0
     }
 
-    /// The list that the block is on; `None` where it is vacant or full.
-    pub(crate) const fn list(self) -> Option<List> {
-        if self.owner() != 0 {
-            Some(List::owned(self.mobility()))
-        } else if self.is_mixed() {
-            Some(List::with_free(self.mobility(), self.free()))
-        } else {
-            None
+    /// The list that the block is on, [`List::NONE`] where it is vacant or full.
+    #[inline]
+    pub(crate) const fn list(self) -> List {
+        let (free, class) = (FREE.get(self.0), self.0 & MOBILITY.mask() << MOBILITY.shift);
+        match (self.owner(), free) {
+            (0, 0) => List::NONE,
+            (0, _) => List((class | free) as u32),
+            _ => List(class as u32),
         }
+    }
+
+    /// Whether this or `other` may hold a run of several frames.
+    #[inline]
+    pub(crate) const fn either_has_level(self, other: Self) -> bool {
+        LEVEL.get(self.0 | other.0) != 0
     }
 }
 
@@ -163,9 +171,10 @@ impl Header {
 pub(crate) struct List(u32);
 
 impl List {
+    /// No list at all. (Not an `Option`, since most calls compare two lists.)
+    pub(crate) const NONE: Self = Self(u32::MAX);
     /// How many lists there are.
-    pub(crate) const COUNT: usize = 2 * List::PER_CLASS as usize;
-    const PER_CLASS: u32 = BLOCK_FRAMES as u32;
+    pub(crate) const COUNT: usize = 2 * BLOCK_FRAMES as usize;
 
     /// The blocks of a class that handles own: no mixed block has 0 free frames.
     pub(crate) const fn owned(mobility: Mobility) -> Self {
@@ -174,16 +183,17 @@ impl List {
 
     /// The mixed blocks of a class with `free` free frames, 1 to 511.
     pub(crate) const fn with_free(mobility: Mobility, free: u32) -> Self {
-        Self(mobility as u32 * Self::PER_CLASS + free)
+        Self((mobility as u32) << MOBILITY.shift | free)
     }
 
     /// The list's number, below [`COUNT`](Self::COUNT).
+    #[inline]
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
 
     /// All lists.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        (0..2 * Self::PER_CLASS).map(Self)
+        (0..Self::COUNT as u32).map(Self)
     }
 }

@@ -43,29 +43,36 @@ impl<'m> BlockTable<'m> {
     pub(crate) fn set_header(&mut self, block: usize, new: Header) {
         let old = self.header(block);
         self.blocks[block][1] = new.word();
-        let (from, to) = (key(old), key(new));
-        if from != to {
-            if let Some(key) = from {
-                self.candidates.remove(block, key);
-            }
-            if let Some(key) = to {
-                self.candidates.insert(block, key);
-            }
+        if old.either_has_level(new) {
+            self.reindex(block, key(old), key(new));
         }
         let (from, to) = (old.list(), new.list());
         if from != to {
-            if let Some(list) = from {
-                self.unlink(block, list);
+            if from != List::NONE {
+                self.unlink(block, from);
             }
-            if let Some(list) = to {
-                self.link(block, list);
+            if to != List::NONE {
+                self.link(block, to);
             }
+        }
+    }
+
+    /// Moves a block from one set of the index to another.
+    fn reindex(&mut self, block: usize, from: Option<usize>, to: Option<usize>) {
+        if from == to {
+            return;
+        }
+        if let Some(key) = from {
+            self.candidates.remove(block, key);
+        }
+        if let Some(key) = to {
+            self.candidates.insert(block, key);
         }
     }
 
     /// Replaces a block's header where neither the old nor the new one is on a list.
     pub(crate) fn set_unlisted(&mut self, block: usize, new: Header) {
-        debug_assert!(self.header(block).list().is_none() && new.list().is_none());
+        debug_assert!(self.header(block).list() == List::NONE && new.list() == List::NONE);
         self.blocks[block][1] = new.word();
     }
 

@@ -33,7 +33,7 @@ impl Zone<'_> {
             let header = self.table.header(block);
             free += u64::from(header.free());
             total += 512 - u64::from(header.reserved_frames());
-            listed += usize::from(header.list().is_some());
+            listed += usize::from(header.list() != List::NONE);
         }
         let zone = |holds: bool, what| self.check(holds, what, 0);
         zone(free == self.free_frames, "the sum of free frames is off")?;
@@ -67,7 +67,7 @@ impl Zone<'_> {
             let mut next = self.table.first(list);
             self.check(self.table.is_marked(list) == next.is_some(), "a list's mark is off", 0)?;
             while let Some(block) = next {
-                let here = self.table.header(block).list() == Some(list);
+                let here = self.table.header(block).list() == list;
                 self.check(here, "a block is on a list that is not its own", block)?;
                 self.check(self.table.previous(block) == before, "a back link is off", block)?;
                 // A ring would go on for ever: more links than blocks are one.

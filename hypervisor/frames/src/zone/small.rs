@@ -98,24 +98,22 @@ impl Zone<'_> {
     ) {
         let first_word = (self.first_block + block as u64) * 8;
         let mut free = opened.free();
-        let bitmap = &mut self.bitmaps[block];
         // Words that are in use already come first, so that whole free words stay for runs of several frames.
-        let mut claim = |wanted: fn(u64) -> bool| {
-            for (index, word) in (0..).zip(&mut *bitmap) {
-                if wanted(*word) {
-                    let bits = core::mem::take(word);
-                    let frames = ones(bits);
-                    stock.push(Claim { word: first_word + index, bits });
-                    free -= frames;
-                    *missing = missing.saturating_sub(frames);
-                    if free == 0 || *missing == 0 || stock.is_full() {
-                        return true;
-                    }
+        'enough: for whole in [false, true] {
+            for (word, index) in self.bitmaps[block].iter_mut().zip(0..) {
+                if *word == 0 || (*word == u64::MAX) != whole {
+                    continue;
+                }
+                let bits = core::mem::take(word);
+                let frames = ones(bits);
+                stock.push(Claim { word: first_word + index, bits });
+                free -= frames;
+                *missing = missing.saturating_sub(frames);
+                if free == 0 || *missing == 0 || stock.is_full() {
+                    break 'enough;
                 }
             }
-            false
-        };
-        let _enough = claim(|word| word != 0 && word != u64::MAX) || claim(|word| word == u64::MAX);
+        }
         let old = self.table.header(block);
         let new = opened.with_free(free);
         let new = match own {

@@ -189,16 +189,16 @@ fn memory_heals_under_churn() {
 
 #[test]
 fn memory_heals_even_where_an_allocation_follows_each_free() {
-    on_memory(range(0, 64 * BLOCK), |frames| {
+    on_memory(range(0, 8 * BLOCK), |frames| {
         let (mut cpu, mut random) = (frames.cpu(), Random(7));
         let mut live = half_of(&mut cpu, frames, &mut random);
-        for _ in 0..live.len() * 100 {
+        for _ in 0..live.len() * 32 * 50 {
             cpu.free(live.swap_remove(random.below(live.len()))).unwrap();
             live.extend(cpu.allocate(Order::FRAME, MOVABLE));
         }
         cpu.drain();
         let free = frames.report().free_2m_runs();
-        assert!(free >= 24, "{free} of at most 32 blocks are free again");
+        assert!(free >= 3, "{free} of at most 4 blocks are free again");
         give(&mut cpu, live);
     });
 }

@@ -17,7 +17,7 @@ const ROUNDS: usize = 15;
 /// Pairs in a round.
 const PAIRS: usize = 200_000;
 /// Random exchanges in a round: so many that they are not spent on filling the caches again after the others.
-const EXCHANGES: usize = LIVE;
+const EXCHANGES: usize = 4 * LIVE;
 /// Frames that are live while random ones are freed.
 const LIVE: usize = 1_000_000;
 
