@@ -64,9 +64,9 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
     /// [`AllocateError::Range`] where one of them is not free, or the range does not lie in one zone.
     pub fn allocate_at(&mut self, range: FrameRange, mobility: Mobility) -> Result<FrameRun, AllocateError> {
         let zone = self.frames.zone_of(range)?;
-        self.drain();
+        let cached_frames_at_most = self.cached_by_others();
         let taken = zone.state.lock().allocate_at(range, mobility);
-        taken.map_err(|error| self.pressed(self.frames.with_cached(error).into()))?;
+        taken.map_err(|error| self.pressed(error.with_cached(cached_frames_at_most).into()))?;
         Ok(self.made(range.start.number(), range.frames, mobility))
     }
 
@@ -85,13 +85,13 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
         max_runs: usize,
         mobility: Mobility,
     ) -> Result<ArrayVec<FrameRun, N>, AllocateError> {
-        self.drain();
+        let cached_frames_at_most = self.cached_by_others();
         runs::allocate_runs(self.frames, frames, preferred, max_runs, mobility).map_err(|short| {
             self.pressed(AllocateError::Scattered {
                 wanted_frames: frames,
                 had_frames: short.had_frames,
                 had_runs: short.had_runs,
-                cached_frames_at_most: self.frames.cached_frames_at_most(),
+                cached_frames_at_most,
             })
         })
     }
@@ -163,18 +163,25 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
     /// Allocates once more, after all that this handle had at hand is back.
     #[cold]
     fn allocate_drained(&mut self, order: Order, mobility: Mobility) -> Result<FrameRun, AllocateError> {
-        self.drain();
+        let cached_frames_at_most = self.cached_by_others();
         let start = match order {
             Order::FRAME => self.take_frame(mobility),
             _ => self.take_run(order, mobility),
         };
         match start {
             Some(start) => Ok(self.made(start, order.frames(), mobility)),
-            None => Err(self.pressed(AllocateError::Exhausted {
-                wanted_frames: order.frames(),
-                cached_frames_at_most: self.frames.cached_frames_at_most(),
-            })),
+            None => Err(self
+                .pressed(AllocateError::Exhausted { wanted_frames: order.frames(), cached_frames_at_most })),
         }
+    }
+
+    /// What the other CPUs keep at hand, at most, this one having given back everything.
+    ///
+    /// To be asked before an attempt: were it asked after one that failed, another CPU might just have given back
+    /// what was missing, and nothing would say that to try again is worth it.
+    fn cached_by_others(&mut self) -> u64 {
+        self.drain();
+        self.frames.cached_frames_at_most()
     }
 
     #[inline]
@@ -207,7 +214,7 @@ impl<'f, 'm> CpuFrames<'f, 'm> {
 
     /// Asks the other CPUs to drain, since this one failed.
     fn pressed(&mut self, error: AllocateError) -> AllocateError {
-        // A handle that could claim nothing keeps nothing: it need not count, nor drain for itself.
+        // A handle that could claim nothing keeps nothing: it need not count.
         self.drain();
         let before = self.frames.pressure.fetch_add(1, Relaxed);
         if self.pressure == before {

@@ -62,6 +62,16 @@ pub enum RangeError {
     },
 }
 
+impl RangeError {
+    /// Completes an error of a zone, which does not know what CPU handles keep at hand.
+    pub(crate) const fn with_cached(self, cached_frames_at_most: u64) -> Self {
+        match self {
+            Self::InUse { frame, .. } => Self::InUse { frame, cached_frames_at_most },
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for RangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -98,7 +98,8 @@ impl<'m> Frames<'m> {
     /// Nothing changes where the range is empty, does not lie in one zone, holds a frame that is free, or
     /// touches a 2 MiB block of which frames are in use: release memory before allocating beside it.
     pub fn release(&self, range: FrameRange) -> Result<u64, RangeError> {
-        self.zone_of(range)?.state.lock().release(range).map_err(|error| self.with_cached(error))
+        let (zone, cached) = (self.zone_of(range)?, self.cached_frames_at_most());
+        zone.state.lock().release(range).map_err(|error| error.with_cached(cached))
     }
 
     /// Takes the free frames of `range` out for good (holes, firmware, the image); returns how many were
@@ -107,7 +108,8 @@ impl<'m> Frames<'m> {
     /// # Errors
     /// Nothing changes where the range is empty, does not lie in one zone, or touches a frame that is in use.
     pub fn reserve(&self, range: FrameRange) -> Result<u64, RangeError> {
-        self.zone_of(range)?.state.lock().reserve(range).map_err(|error| self.with_cached(error))
+        let (zone, cached) = (self.zone_of(range)?, self.cached_frames_at_most());
+        zone.state.lock().reserve(range).map_err(|error| error.with_cached(cached))
     }
 
     /// A handle for one CPU to allocate and free with.
@@ -196,16 +198,6 @@ impl<'m> Frames<'m> {
                 .is_some_and(|offset| offset < zone.span.frames && range.frames <= zone.span.frames - offset)
         };
         self.zones.iter().find(holds).ok_or(RangeError::Outside)
-    }
-
-    /// Completes an error of a zone, which does not know what CPUs keep at hand.
-    pub(crate) fn with_cached(&self, error: RangeError) -> RangeError {
-        match error {
-            RangeError::InUse { frame, .. } => {
-                RangeError::InUse { frame, cached_frames_at_most: self.cached_frames_at_most() }
-            }
-            other => other,
-        }
     }
 }
 

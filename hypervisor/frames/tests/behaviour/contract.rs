@@ -136,9 +136,11 @@ fn what_one_cpu_keeps_another_gets_after_a_poll() {
         assert_eq!(first.held_frames(), held, "a handle is only ever touched by its own CPU");
         first.poll();
         assert_eq!(first.held_frames(), 0);
-        let late = second.allocate(Order::FRAME, MOVABLE).unwrap();
-        first.poll();
-        give(&mut second, rest.into_iter().chain([one, late]));
+        let mut late = take(&mut second, held as usize, Order::FRAME, MOVABLE);
+        let exhausted = AllocateError::Exhausted { wanted_frames: 1, cached_frames_at_most: 0 };
+        assert_eq!(second.allocate(Order::FRAME, MOVABLE), Err(exhausted), "nobody keeps any now");
+        late.push(one);
+        give(&mut second, rest.into_iter().chain(late));
     });
 }
 

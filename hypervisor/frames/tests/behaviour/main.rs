@@ -1,4 +1,5 @@
 //! What the allocator promises, one behaviour at a time.
+#![cfg(not(loom))]
 
 mod compact;
 mod contract;

@@ -120,6 +120,52 @@ fn a_block_with_an_unmovable_frame_counts_as_unmovable() {
 }
 
 #[test]
+fn a_block_that_is_cut_by_reserved_frames_is_for_what_cannot_be_moved() {
+    on_memory(range(0, 3 * BLOCK), |frames| {
+        let mut cpu = frames.cpu();
+        // Whatever used the block before: with a hole in it, it can never serve a large run.
+        let runs = take(&mut cpu, 3, Order::LARGE, MOVABLE);
+        give(&mut cpu, runs);
+        assert_eq!(frames.reserve(range(2 * BLOCK + 7, 1)), Ok(1));
+        let (movable, unmovable) =
+            (take(&mut cpu, 1, Order::FRAME, MOVABLE), take(&mut cpu, 1, Order::FRAME, UNMOVABLE));
+        assert_eq!((blocks_of(&movable), blocks_of(&unmovable)), ([1].into(), [2].into()));
+        give(&mut cpu, movable.into_iter().chain(unmovable));
+    });
+}
+
+#[test]
+fn a_block_of_which_all_frames_came_back_serves_large_runs_whoever_owns_it() {
+    on_memory(range(0, BLOCK), |frames| {
+        let (mut owner, mut other) = (frames.cpu(), frames.cpu());
+        // The owner uses up a claimed word to the last frame, and another CPU frees all of it.
+        let word = take(&mut owner, 64, Order::FRAME, MOVABLE);
+        assert_eq!(owner.held_frames(), 0);
+        give(&mut other, word);
+        assert_eq!(frames.report().free_2m_runs(), 1);
+        let whole = other.allocate(Order::LARGE, MOVABLE).unwrap();
+        assert!(owner.allocate(Order::FRAME, MOVABLE).is_err(), "what it owned is somebody else's now");
+        give(&mut other, [whole]);
+        let again = owner.allocate(Order::FRAME, MOVABLE).unwrap();
+        give(&mut owner, [again]);
+    });
+}
+
+#[test]
+fn frames_of_a_block_that_another_cpu_owns_are_not_out_of_reach() {
+    on_memory(range(0, BLOCK), |frames| {
+        let (mut owner, mut other) = (frames.cpu(), frames.cpu());
+        for (theirs, mine) in [(MOVABLE, MOVABLE), (MOVABLE, UNMOVABLE), (UNMOVABLE, MOVABLE)] {
+            let first = take(&mut owner, 1, Order::FRAME, theirs);
+            let rest = take(&mut other, BLOCK as usize - 64, Order::FRAME, mine);
+            assert!(other.allocate(Order::FRAME, mine).is_err(), "the others are in the owner's hand");
+            give(&mut owner, first);
+            give(&mut other, rest);
+        }
+    });
+}
+
+#[test]
 fn large_runs_come_out_of_the_smallest_buddy_that_fits() {
     on_memory(range(0, 2 * GIB), |frames| {
         let mut cpu = frames.cpu();
