@@ -4,8 +4,31 @@
 
 extern crate alloc;
 
+pub mod banner;
 pub mod boot;
+pub mod command_line;
+mod console;
+mod cpu_loop;
 pub mod description;
+pub mod excerpt;
+pub mod fragment;
+mod host;
+mod job;
+pub mod log_line;
 pub mod machine;
+mod monitor;
+pub mod name;
+pub mod pci_names;
+pub mod picture;
+mod round;
+pub mod selftest;
+pub mod size;
+pub mod spelling;
+pub mod split_mix;
+pub mod startup;
+mod state;
 
+pub use cpu_loop::{CpuLoop, run_cpu};
+pub use host::{Host, run};
 pub use machine::Machine;
+pub use startup::Startup;

@@ -75,6 +75,15 @@ pub enum Mail {
         /// Chosen by the asker.
         number: u32,
     },
+    /// Raise a fault. Only a CPU that went on in spite of it answers, with [`Mail::Pong`].
+    Provoke {
+        /// Who asks.
+        from: CpuNumber,
+        /// Chosen by the asker.
+        number: u32,
+        /// What to raise.
+        fault: Fault,
+    },
 }
 
 /// The CPU's mailbox holds as many messages as it can; serve your own and try again.
@@ -96,13 +105,15 @@ pub enum Fault {
     PageFault,
     /// #PF: a write to the image's own code.
     WriteToCode,
+    /// #PF: a write to the image's own code where the map of all RAM shows it a second time.
+    WriteToCodeAlias,
     /// #PF: execution of data.
     ExecuteData,
     /// #DF: a fault whose own gate is broken.
     DoubleFault,
     /// Recursion into the guard page under the stack.
     StackOverflow,
-    /// A non-maskable interrupt, by IPI to this CPU.
+    /// A non-maskable interrupt, by IPI to the CPU that raises it.
     Nmi,
 }
 
@@ -139,7 +150,11 @@ pub trait Machine: Sync {
     /// The oldest message in this CPU's own mailbox.
     fn take_mail(&self) -> Option<Mail>;
 
-    /// Sleeps until an interrupt, mail, console input, or `deadline`; may return early.
+    /// Sleeps until an interrupt, mail, or `deadline`, and on CPU 0, which serves the console, also until input or a
+    /// console disturbance; may return early.
+    ///
+    /// Returns at once where one of these came since the caller last looked: a loop that found nothing must not sleep
+    /// over what came after.
     fn idle(&self, deadline: Option<Instant>);
 
     /// Writes to the console as the bytes are; `\n` becomes a line break there.

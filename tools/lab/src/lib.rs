@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Starts emulated hosts, reads their serial lines with deadlines, and ends them.
+//!
+//! A [`HostSpec`] says what machine to emulate, [`RunningHost::start`] starts it, and the running host answers
+//! [`expect`](RunningHost::expect), [`command`](RunningHost::command) and [`qemu_monitor`](RunningHost::qemu_monitor).
+//! Nothing here sleeps: every wait is for an event and has a deadline, and every emulator is ended by its own process,
+//! whether a test returns, panics or is killed. A [`LabFile`] describes several hosts at once.
+#![forbid(unsafe_code)]
+
+mod emulator;
+mod fault_report;
+mod host;
+mod keeper;
+mod memory_size;
+mod patience;
+mod qmp;
+mod raw_frames;
+mod screen;
+mod spec;
+mod topology;
+mod transcript;
+
+pub use emulator::Emulator;
+pub use fault_report::{CodeAddress, FaultReport};
+pub use host::{Exit, RunningHost};
+pub use memory_size::MemorySize;
+pub use raw_frames::{Block, RawFrames};
+pub use spec::{HostSpec, MachineKind, OnReset};
+pub use topology::{Fragment, LabFile, LabHost};
+pub use transcript::Match;

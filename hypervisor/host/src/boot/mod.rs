@@ -1,6 +1,10 @@
 //! What a boot path hands over, in one neutral shape: PVH now, another path is one file more in the machine.
 
+pub mod memory_map;
+
 use arrayvec::{ArrayString, ArrayVec};
+
+pub use memory_map::{MemoryMap, TooLittleMemory};
 
 /// Memory map entries a boot path can hand over; more are dropped and counted.
 pub const MAX_REGIONS: usize = 128;

@@ -1,0 +1,104 @@
+//! The running host: the first CPU's loop, which serves the monitor besides its mail.
+
+use alloc::boxed::Box;
+use core::fmt::{self, Write};
+
+use godwit_frames::Frames;
+
+use crate::{
+    banner,
+    console::Console,
+    fragment::FragmentJob,
+    job::Step,
+    machine::Machine,
+    monitor::{Monitor, Wish},
+    startup::Startup,
+    state::HostState,
+};
+
+/// How far the host is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Nothing was said yet.
+    Silent,
+    /// The banner stands; what the command line asks for is being done.
+    Preparing,
+    /// `godwit ready` was said, and the monitor serves.
+    Ready,
+}
+
+/// A host on its first CPU. Each [`turn`](Self::turn) does a bounded piece of everything that waits.
+pub struct Host<'a, 'm> {
+    state: HostState<'a, 'm>,
+    monitor: Monitor<'a, 'm>,
+    console: Console<'a>,
+    phase: Phase,
+}
+
+impl<'a, 'm> Host<'a, 'm> {
+    /// A host that has said nothing yet; to be called on the CPU that will turn it.
+    pub fn new(machine: &'a dyn Machine, frames: &'a Frames<'m>, startup: Startup<'a>) -> Self {
+        Self {
+            state: HostState::new(machine, frames, startup),
+            monitor: Monitor::new(startup.command_line.options.host_name()),
+            console: Console::new(machine),
+            phase: Phase::Silent,
+        }
+    }
+
+    /// Whether `godwit ready` was said.
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
+    /// One turn of the loop: mail, then the monitor or the job it runs, then sleep where nothing waits.
+    pub fn turn(&mut self) {
+        self.state.serve_mail();
+        self.state.cpu.frames().poll();
+        // Writing to the console cannot fail. Were it to, the next turn would go on where this one stopped.
+        let wish = self.advance().unwrap_or(Wish::Turn);
+        self.console.flush();
+        if let Wish::Sleep(deadline) = wish {
+            self.state.cpu.rest(deadline);
+        }
+    }
+
+    fn advance(&mut self) -> Result<Wish, fmt::Error> {
+        match self.phase {
+            Phase::Silent => {
+                self.phase = Phase::Preparing;
+                let HostState { machine, frames, startup, .. } = &self.state;
+                banner::write_banner(&mut self.console, startup, *machine, &frames.report())?;
+                if let Some(setting) = startup.command_line.options.fragment {
+                    let job = FragmentJob::new(&mut self.state, setting);
+                    self.monitor.begin_job(Box::new(job));
+                }
+                Ok(Wish::Turn)
+            }
+            Phase::Preparing => {
+                if self.monitor.is_busy() {
+                    return Ok(match self.monitor.step_job(&mut self.state, &mut self.console)? {
+                        Step::WaitUntil(deadline) => Wish::Sleep(Some(deadline)),
+                        Step::Again | Step::Done => Wish::Turn,
+                    });
+                }
+                self.phase = Phase::Ready;
+                writeln!(self.console, "{}", banner::READY)?;
+                self.monitor.open(&self.state, &mut self.console)?;
+                Ok(Wish::Turn)
+            }
+            Phase::Ready => self.monitor.turn(&mut self.state, &mut self.console),
+        }
+    }
+}
+
+/// The loop of the first CPU: says who it is, prepares, serves. It never ends.
+///
+/// The log level of the command line holds from here on.
+pub fn run<'a>(machine: &'a dyn Machine, frames: &'a Frames<'_>, startup: Startup<'a>) -> ! {
+    log::set_max_level(startup.command_line.options.log);
+    let mut host = Host::new(machine, frames, startup);
+    loop {
+        host.turn();
+    }
+}

@@ -1,0 +1,209 @@
+//! The commands of the monitor, in one table.
+
+mod fragment;
+mod help;
+mod log;
+mod power;
+mod selftest;
+mod show;
+
+use alloc::boxed::Box;
+use core::fmt::{self, Write};
+
+use arrayvec::ArrayVec;
+
+use crate::{console::Console, excerpt::Excerpt, job::Job, spelling, state::HostState};
+
+/// Words of an entered line that are looked at.
+const MAX_ARGUMENTS: usize = 8;
+
+/// What comes of a command.
+pub(super) enum Outcome<'a, 'm> {
+    /// It has said what there was to say.
+    Done,
+    /// It was not given the words that it takes: its usage is to be shown.
+    Usage,
+    /// It goes on in steps.
+    Job(Box<dyn Job<'a, 'm> + 'a>),
+}
+
+type Run =
+    for<'a, 'm> fn(&mut HostState<'a, 'm>, &mut Console<'a>, &[&str]) -> Result<Outcome<'a, 'm>, fmt::Error>;
+
+/// A command.
+pub(super) struct Command {
+    /// What is typed.
+    pub(super) name: &'static str,
+    /// What follows it; empty where nothing does.
+    pub(super) usage: &'static str,
+    /// What it does, in a few words.
+    pub(super) about: &'static str,
+    /// More about it, a paragraph; may be empty.
+    pub(super) details: &'static str,
+    /// Words that can follow it.
+    pub(super) words: &'static [&'static str],
+    /// Runs it with the words that follow it.
+    run: Run,
+}
+
+/// Every command, in the order in which help lists them.
+pub(super) static COMMANDS: [Command; 13] = [
+    Command {
+        name: "help",
+        usage: "[COMMAND]",
+        about: "list the commands, or say more about one",
+        details: "",
+        words: &[],
+        run: help::help,
+    },
+    Command {
+        name: "about",
+        usage: "",
+        about: "version, host, processor and what it can virtualize",
+        details: "Also repeats the notes of the boot: what was refused, corrected or missing.",
+        words: &[],
+        run: show::about,
+    },
+    Command {
+        name: "cpus",
+        usage: "",
+        about: "the processors and their state",
+        details: "",
+        words: &[],
+        run: show::cpus,
+    },
+    Command {
+        name: "memory",
+        usage: "",
+        about: "the memory map of the firmware, normalized",
+        details: "Every frame has the most cautious kind that the firmware claims for it.",
+        words: &[],
+        run: show::memory,
+    },
+    Command {
+        name: "frames",
+        usage: "[raw]",
+        about: "a picture of the frames, and free runs by size",
+        details: "A glyph stands for one or more 2 MiB blocks. \"frames raw\" writes the same for programs.",
+        words: &["raw"],
+        run: show::frames,
+    },
+    Command {
+        name: "pci",
+        usage: "",
+        about: "the PCI functions that were found",
+        details: "",
+        words: &[],
+        run: show::pci,
+    },
+    Command {
+        name: "log",
+        usage: "[LEVEL]",
+        about: "show or set how much is logged",
+        details: "LEVEL is off, error, warn, info, debug or trace; each level includes those before it.",
+        words: &["off", "error", "warn", "info", "debug", "trace"],
+        run: log::log,
+    },
+    Command {
+        name: "selftest",
+        usage: "[NAME [CPU]]",
+        about: "list the selftests, or run one",
+        details: "\"all\" runs every test that comes back. A fault ends in the fault report and stops the host; with CPU, such \
+                  as cpu1, it is raised there, else on the processor that serves this monitor.",
+        words: &[],
+        run: selftest::selftest,
+    },
+    Command {
+        name: "fragment",
+        usage: "[PERCENT SEED]",
+        about: "break up free memory on purpose",
+        details: "Takes single frames in PERCENT (1 to 100) of the free 2 MiB blocks, a quarter of these as unmovable. \
+                  The same SEED on the same memory chooses the same frames. \"defragment\" gives them back.",
+        words: &[],
+        run: fragment::fragment,
+    },
+    Command {
+        name: "defragment",
+        usage: "",
+        about: "give the frames of \"fragment\" back",
+        details: "",
+        words: &[],
+        run: fragment::defragment,
+    },
+    Command {
+        name: "clear",
+        usage: "",
+        about: "clear the screen, as Ctrl-L does",
+        details: "",
+        words: &[],
+        run: show::clear,
+    },
+    Command {
+        name: "reboot",
+        usage: "",
+        about: "start this machine again",
+        details: "",
+        words: &[],
+        run: power::reboot,
+    },
+    Command {
+        name: "poweroff",
+        usage: "",
+        about: "switch this machine off",
+        details: "",
+        words: &[],
+        run: power::power_off,
+    },
+];
+
+/// Runs an entered line; answers with the job that it began, if any.
+pub(super) fn run<'a, 'm>(
+    state: &mut HostState<'a, 'm>,
+    out: &mut Console<'a>,
+    line: &str,
+) -> Result<Option<Box<dyn Job<'a, 'm> + 'a>>, fmt::Error> {
+    // One more than is looked at: a word too many has to be noticed.
+    let words: ArrayVec<&str, { MAX_ARGUMENTS + 1 }> =
+        line.split_ascii_whitespace().take(MAX_ARGUMENTS + 1).collect();
+    let Some((&name, arguments)) = words.split_first() else { return Ok(None) };
+    let Some(command) = find(name) else {
+        unknown(out, "command", name, command_names())?;
+        return Ok(None);
+    };
+    match (command.run)(state, out, arguments)? {
+        Outcome::Done => Ok(None),
+        Outcome::Job(job) => Ok(Some(job)),
+        Outcome::Usage => {
+            let space = if command.usage.is_empty() { "" } else { " " };
+            writeln!(out, "{name}: expected \"{name}{space}{}\"; see \"help {name}\"", command.usage)?;
+            Ok(None)
+        }
+    }
+}
+
+/// The command called `name`.
+fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+/// Says that there is no `what` (a command, a selftest) called `name`, and which of the known ones may be meant.
+fn unknown(
+    out: &mut Console<'_>,
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> fmt::Result {
+    let shown = Excerpt::new(name);
+    match spelling::nearest(name, known) {
+        Some(nearest) => writeln!(out, "unknown {what} \"{shown}\": did you mean \"{nearest}\"?"),
+        None => {
+            // What lists the commands is a command of another name; a list of selftests comes by the same name.
+            let lister = if what == "command" { "help" } else { what };
+            writeln!(out, "unknown {what} \"{shown}\"; \"{lister}\" lists them")
+        }
+    }
+}
+
+fn command_names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|command| command.name)
+}

@@ -1,0 +1,57 @@
+//! What a running host holds besides its monitor: commands and jobs act on it.
+
+use godwit_frames::Frames;
+
+use crate::{
+    cpu_loop::CpuLoop,
+    fragment::Pins,
+    machine::Machine,
+    round::{CpuSet, Question, Round},
+    startup::Startup,
+};
+
+/// The running host on its first CPU.
+pub(crate) struct HostState<'a, 'm> {
+    pub(crate) machine: &'a dyn Machine,
+    pub(crate) frames: &'a Frames<'m>,
+    pub(crate) startup: Startup<'a>,
+    /// The first CPU's own loop.
+    pub(crate) cpu: CpuLoop<'a, 'm>,
+    /// Frames held to keep memory fragmented.
+    pub(crate) pins: Pins,
+    /// The question that is out to all CPUs, if any.
+    pub(crate) round: Option<Round>,
+    rounds_started: u32,
+}
+
+impl<'a, 'm> HostState<'a, 'm> {
+    pub(crate) fn new(machine: &'a dyn Machine, frames: &'a Frames<'m>, startup: Startup<'a>) -> Self {
+        Self {
+            machine,
+            frames,
+            startup,
+            cpu: CpuLoop::new(machine, frames),
+            pins: Pins::default(),
+            round: None,
+            rounds_started: 0,
+        }
+    }
+
+    /// Serves this CPU's mail and gives the answers in it to the round that waits for them.
+    pub(crate) fn serve_mail(&mut self) {
+        while let Some(answer) = self.cpu.serve_mail() {
+            if let Some(round) = &mut self.round {
+                round.answered(answer, self.machine.now());
+            }
+        }
+        if let Some(round) = self.round.as_mut().filter(|round| round.has_unasked()) {
+            round.ask(self.machine);
+        }
+    }
+
+    /// Puts a question to CPUs. The answers are collected in [`Self::round`], whose earlier round ends.
+    pub(crate) fn ask(&mut self, cpus: CpuSet, question: Question) {
+        self.rounds_started = self.rounds_started.wrapping_add(1);
+        self.round = Some(Round::start(self.machine, cpus, question, self.rounds_started));
+    }
+}

@@ -1,0 +1,236 @@
+//! A machine that is only pretended: a virtual clock, mailboxes, a console that is a script, power that is a list.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard},
+};
+
+use godwit_host::{
+    description::{CpuInfo, CpuState, Description, Feature, PciFunction, Virtualization},
+    machine::{CpuNumber, Fault, Incarnation, Instant, Machine, Mail, MailboxFull, NoRandomness, PowerError},
+    split_mix::SplitMix64,
+};
+
+/// What the clock does when it is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// Goes 100 ns forward.
+    Steady,
+    /// Nothing, ever.
+    Stuck,
+    /// Goes back now and then.
+    Wavering,
+    /// Sleeps an hour longer than it was told.
+    Oversleeping,
+}
+
+/// What the random number generator gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Randomness {
+    Good,
+    Missing,
+    /// The same bytes each time.
+    Stuck,
+    /// Hardly any ones.
+    Skewed,
+    /// Good bytes, but no incarnation was drawn.
+    Nameless,
+}
+
+/// What the fake machine knows and remembers.
+pub(crate) struct State {
+    pub(crate) now_ns: u64,
+    pub(crate) clock: Clock,
+    pub(crate) randomness: Randomness,
+    /// The CPU whose turn it is.
+    pub(crate) cpu: u16,
+    pub(crate) mailboxes: Vec<VecDeque<Mail>>,
+    pub(crate) mailbox_size: usize,
+    pub(crate) input: VecDeque<u8>,
+    pub(crate) output: Vec<u8>,
+    pub(crate) disturbances: u64,
+    pub(crate) power: Vec<&'static str>,
+    /// Faults that were asked for, and on which CPU; none of them stops this machine.
+    pub(crate) provoked: Vec<(u16, Fault)>,
+    /// Whether CPU 0 slept with no deadline and nothing to wake it.
+    pub(crate) at_rest: bool,
+    /// What each CPU said when it last went to sleep.
+    pub(crate) deadlines: Vec<Option<Instant>>,
+    generator: SplitMix64,
+}
+
+pub(crate) struct FakeMachine {
+    state: Mutex<State>,
+    pub(crate) description: Description,
+}
+
+impl FakeMachine {
+    pub(crate) fn new(cpus: u16) -> Self {
+        let state = State {
+            now_ns: 1_000_000_000,
+            clock: Clock::Steady,
+            randomness: Randomness::Good,
+            cpu: 0,
+            mailboxes: (0..cpus).map(|_| VecDeque::new()).collect(),
+            mailbox_size: 4,
+            input: VecDeque::new(),
+            output: Vec::new(),
+            disturbances: 0,
+            power: Vec::new(),
+            provoked: Vec::new(),
+            at_rest: false,
+            deadlines: vec![None; usize::from(cpus)],
+            generator: SplitMix64::new(42),
+        };
+        Self { state: Mutex::new(state), description: description(cpus) }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+fn description(cpus: u16) -> Description {
+    let function = |device, device_id, class| PciFunction {
+        segment: 0,
+        bus: 0,
+        device,
+        function: 0,
+        vendor_id: 0x8086,
+        device_id,
+        class,
+    };
+    Description {
+        cpu_vendor: "AuthenticAMD".into(),
+        cpu_model: "Pretended CPU 9000".into(),
+        virtualization: Virtualization::Svm,
+        features: vec![
+            Feature { name: "NPT", present: true },
+            Feature { name: "nRIP save", present: false },
+            Feature { name: "vGIF", present: true },
+            Feature { name: "flush-by-ASID", present: false },
+        ],
+        physical_address_bits: 40,
+        tsc_hz: 2_394_560_000,
+        tsc_source: "ACPI PM timer",
+        x2apic: false,
+        cpus: (0..cpus)
+            .map(|number| CpuInfo {
+                apic_id: u32::from(number) * 2,
+                state: CpuState::Running,
+                timer_hz: 1_000_100_000,
+            })
+            .collect(),
+        cpus_beyond_support: 0,
+        pci: vec![function(0, 0x1237, (6, 0, 0)), function(2, 0x100e, (2, 0, 0))],
+        notes: Vec::new(),
+    }
+}
+
+impl Machine for FakeMachine {
+    fn now(&self) -> Instant {
+        let mut state = self.state();
+        match state.clock {
+            Clock::Steady | Clock::Oversleeping => state.now_ns += 100,
+            Clock::Stuck => {}
+            Clock::Wavering => {
+                state.now_ns += 100;
+                if state.now_ns.is_multiple_of(7_700) {
+                    return Instant::from_nanoseconds(state.now_ns - 250);
+                }
+            }
+        }
+        Instant::from_nanoseconds(state.now_ns)
+    }
+
+    fn random(&self, out: &mut [u8]) -> Result<(), NoRandomness> {
+        let mut state = self.state();
+        out.fill(0);
+        for byte in out {
+            *byte = match state.randomness {
+                Randomness::Missing => return Err(NoRandomness),
+                Randomness::Good | Randomness::Nameless => state.generator.next_u64() as u8,
+                Randomness::Stuck => 0x5a,
+                Randomness::Skewed => (state.generator.next_u64() & state.generator.next_u64()) as u8,
+            };
+        }
+        Ok(())
+    }
+
+    fn incarnation(&self) -> Option<Incarnation> {
+        let nameless = matches!(self.state().randomness, Randomness::Missing | Randomness::Nameless);
+        (!nameless).then_some(Incarnation(0x1234_5678_9abc_def0))
+    }
+
+    fn this_cpu(&self) -> CpuNumber {
+        CpuNumber(self.state().cpu)
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn post(&self, to: CpuNumber, mail: Mail) -> Result<(), MailboxFull> {
+        let mut state = self.state();
+        let size = state.mailbox_size;
+        match state.mailboxes.get_mut(usize::from(to.0)) {
+            Some(mailbox) if mailbox.len() < size => {
+                mailbox.push_back(mail);
+                Ok(())
+            }
+            _ => Err(MailboxFull),
+        }
+    }
+
+    fn take_mail(&self) -> Option<Mail> {
+        let mut state = self.state();
+        let cpu = usize::from(state.cpu);
+        state.mailboxes[cpu].pop_front()
+    }
+
+    fn idle(&self, deadline: Option<Instant>) {
+        let mut state = self.state();
+        let cpu = usize::from(state.cpu);
+        state.deadlines[cpu] = deadline;
+        // Time passes only when CPU 0 sleeps too, and nothing is there to wake any CPU.
+        if cpu != 0 || !state.input.is_empty() || state.mailboxes.iter().any(|mailbox| !mailbox.is_empty()) {
+            return;
+        }
+        let Some(wake) = state.deadlines.iter().flatten().min().copied() else {
+            state.at_rest = true;
+            return;
+        };
+        state.now_ns = state.now_ns.max(wake.as_nanoseconds());
+        if state.clock == Clock::Oversleeping {
+            state.now_ns += 3_600_000_000_000;
+        }
+    }
+
+    fn console_write(&self, bytes: &[u8]) {
+        self.state().output.extend_from_slice(bytes);
+    }
+
+    fn console_read(&self) -> Option<u8> {
+        self.state().input.pop_front()
+    }
+
+    fn console_disturbances(&self) -> u64 {
+        self.state().disturbances
+    }
+
+    fn power_off(&self) -> PowerError {
+        self.state().power.push("off");
+        PowerError("the switch is only pretended")
+    }
+
+    fn reset(&self) -> PowerError {
+        self.state().power.push("reset");
+        PowerError("the button is only pretended")
+    }
+
+    fn provoke(&self, fault: Fault) {
+        let mut state = self.state();
+        let cpu = state.cpu;
+        state.provoked.push((cpu, fault));
+    }
+}

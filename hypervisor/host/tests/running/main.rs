@@ -1,0 +1,12 @@
+//! Whole hosts on a machine that is only pretended: start, monitor, self-tests, fragmentation, mail.
+
+mod editing;
+mod fake;
+mod faults;
+mod fragmentation;
+mod mail;
+mod selftests;
+mod session;
+mod start;
+mod terminal;
+mod world;

@@ -1,2 +1,0 @@
-//! The bootable image.
-#![forbid(unsafe_code)]

@@ -1,0 +1,40 @@
+//! The virtualization features of either vendor, found or missing, for the banner.
+
+use alloc::vec::Vec;
+
+use godwit_host::description::{Feature, Virtualization};
+use raw_cpuid::CpuId;
+
+use super::{Processor, Reader, svm, vmx};
+
+/// How this machine can run guests, and what it has for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VirtualizationReport {
+    /// How guests can run here.
+    pub virtualization: Virtualization,
+    /// Each feature that this vendor could have, found or missing; empty where the processor has neither SVM
+    /// nor VMX.
+    pub features: Vec<Feature>,
+    /// Address space identifiers for nested TLB entries: SVM's count, 65,536 with VMX's VPID, else 1 (all
+    /// share one).
+    pub address_spaces: u32,
+}
+
+/// Asks the processor, whichever vendor made it.
+pub fn virtualization(processor: &impl Processor) -> VirtualizationReport {
+    let cpuid = CpuId::with_cpuid_reader(Reader(processor));
+    let extended = cpuid.get_extended_processor_and_feature_identifiers();
+    if extended.is_some_and(|leaf| leaf.has_svm()) {
+        svm::report(processor, &cpuid)
+    } else if cpuid.get_feature_info().is_some_and(|leaf| leaf.has_vmx()) {
+        vmx::report(processor)
+    } else {
+        VirtualizationReport {
+            virtualization: Virtualization::Missing(
+                "the processor has neither SVM nor VMX: use one that has, or give the emulator such a CPU model",
+            ),
+            features: Vec::new(),
+            address_spaces: 1,
+        }
+    }
+}

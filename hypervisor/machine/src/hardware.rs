@@ -1,0 +1,122 @@
+//! The machine as the host sees it.
+
+use godwit_host::{
+    Machine,
+    description::Description,
+    machine::{CpuNumber, Fault, Incarnation, Instant, Mail, MailboxFull, NoRandomness, PowerError},
+};
+use x86_64::instructions::interrupts;
+
+use crate::{
+    apic::local as local_apic,
+    console,
+    cpu::{local, random::Generator},
+    power::Power,
+    provoke,
+    time::{clock, tsc},
+};
+
+/// A timer that fires sooner than this would fire before the processor sleeps.
+const SHORTEST_SLEEP_NS: u64 = 1_000;
+
+/// The processor that serves the console.
+const BOOT_CPU: CpuNumber = CpuNumber(0);
+/// How often it looks for a typed byte where none interrupts: unnoticed by a person.
+const CONSOLE_LOOK_NS: u64 = 10_000_000;
+
+/// The real x86-64 machine.
+pub struct Hardware {
+    pub(crate) description: Description,
+    pub(crate) power: Power,
+    pub(crate) generator: Option<Generator>,
+    pub(crate) incarnation: Option<Incarnation>,
+}
+
+impl Machine for Hardware {
+    fn now(&self) -> Instant {
+        tsc::now()
+    }
+
+    fn random(&self, out: &mut [u8]) -> Result<(), NoRandomness> {
+        match &self.generator {
+            Some(generator) => generator.fill(out),
+            None => {
+                out.fill(0);
+                Err(NoRandomness)
+            }
+        }
+    }
+
+    fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation
+    }
+
+    fn this_cpu(&self) -> CpuNumber {
+        local::this().number()
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn post(&self, to: CpuNumber, mail: Mail) -> Result<(), MailboxFull> {
+        let cpu = local::get(to).filter(|cpu| cpu.is_alive()).ok_or(MailboxFull)?;
+        cpu.post(mail)?;
+        if cpu.number() != self.this_cpu() {
+            local_apic::send(cpu.apic_id(), crate::interrupts::vectors::KICK);
+        }
+        Ok(())
+    }
+
+    fn take_mail(&self) -> Option<Mail> {
+        local::this().take_mail()
+    }
+
+    fn idle(&self, deadline: Option<Instant>) {
+        let cpu = local::this();
+        let mut sleep_ns = deadline.map(|at| at.as_nanoseconds().saturating_sub(self.now().as_nanoseconds()));
+        if cpu.number() == BOOT_CPU && !console::interrupts() {
+            sleep_ns = Some(sleep_ns.unwrap_or(u64::MAX).min(CONSOLE_LOOK_NS));
+        }
+        if cpu.has_mail() || sleep_ns.is_some_and(|ns| ns < SHORTEST_SLEEP_NS) {
+            // The loop's one window for interrupts.
+            interrupts::enable();
+            interrupts::disable();
+            return;
+        }
+        if let Some(ns) = sleep_ns {
+            let count = clock::ticks(cpu.timer_hz(), ns);
+            local_apic::start_timer(u32::try_from(count).unwrap_or(u32::MAX).max(1));
+        }
+        // Mail that arrives from here on interrupts the halt: its kick waits until interrupts are on, one instruction before.
+        interrupts::enable_and_hlt();
+        interrupts::disable();
+        if sleep_ns.is_some() {
+            local_apic::stop_timer();
+        }
+    }
+
+    fn console_write(&self, bytes: &[u8]) {
+        console::write(bytes);
+    }
+
+    fn console_read(&self) -> Option<u8> {
+        console::read()
+    }
+
+    fn console_disturbances(&self) -> u64 {
+        console::lines_logged()
+    }
+
+    fn power_off(&self) -> PowerError {
+        self.power.off()
+    }
+
+    fn reset(&self) -> PowerError {
+        self.power.reset()
+    }
+
+    fn provoke(&self, fault: Fault) {
+        provoke::provoke(fault);
+    }
+}

@@ -1,0 +1,10 @@
+//! Time: the time stamp counter as the host's monotonic clock, and what it is measured against.
+
+pub mod clock;
+
+#[cfg(feature = "kernel")]
+#[expect(unsafe_code, reason = "I/O ports of the reference timers")]
+pub mod calibrate;
+#[cfg(feature = "kernel")]
+#[expect(unsafe_code, reason = "reads the time stamp counter")]
+pub mod tsc;

@@ -1,0 +1,11 @@
+//! Whole hosts: every test boots the image in QEMU.
+
+mod bad_input;
+mod boot;
+mod faults;
+mod fragment;
+mod log;
+mod monitor;
+mod odd_machines;
+mod power;
+mod selftests;
