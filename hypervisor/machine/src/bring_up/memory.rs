@@ -24,6 +24,7 @@ use crate::{
         direct_map::{self, BootMap},
         image,
         layout::{DirectMap, PhysicalRange},
+        mtrr,
         paging::{ADDRESS_SPACE, AddressSpace},
         table_frames::{EarlyFrames, TableFrames},
     },
@@ -35,6 +36,9 @@ const NEEDED_FRAMES: u64 = (12 << 20) / FRAME_BYTES;
 /// Frame numbers below this are below 1 MiB: where a processor can be started.
 const LOW_FRAMES: u64 = (1 << 20) / FRAME_BYTES;
 const FRAMES_PER_GIB: u64 = 1 << 18;
+
+/// Pieces of RAM of one memory type each: every edge adds one at most.
+const MAX_PIECES: usize = MAX_SPANS + 2 * mtrr::MAX_RANGES;
 
 static FRAMES: Once<Frames<'static>> = Once::new();
 
@@ -71,8 +75,9 @@ pub(super) fn take_over(map: BootMap, handover: Handover, heap: &'static Heap, n
     let span = managed_span(&memory_map);
     let metadata_words = Frames::metadata_words(span.frames);
     let metadata_frames = (metadata_words as u64 * 8).div_ceil(FRAME_BYTES);
-    let table_frames =
-        32 + 4 * memory_map.spans().len() as u64 + memory_map.end_of_ram().div_ceil(FRAMES_PER_GIB);
+    let table_frames = 32
+        + 4 * (memory_map.spans().len() + 2 * mtrr::MAX_RANGES) as u64
+        + memory_map.end_of_ram().div_ceil(FRAMES_PER_GIB);
     let needed = metadata_frames + table_frames;
     let Some(own) = memory_map.carve(needed, 1, BOOT_MAP_BYTES / FRAME_BYTES) else {
         early::give_up(format_args!(
@@ -123,7 +128,14 @@ fn use_own_tables(_map: BootMap, memory_map: &MemoryMap, features: &Features, ta
         .map(|span| bytes_of(span.range))
         .collect();
     let image = [bytes_of(image::frames())];
-    let plan = match DirectMap::new(&ram, &image, features.gigabyte_pages) {
+    let edges = if features.mtrr {
+        mtrr::edges(&ThisProcessor, features.physical_address_bits)
+    } else {
+        mtrr::Edges::new()
+    };
+    let pieces: ArrayVec<PhysicalRange, MAX_PIECES> = mtrr::split(&ram, &edges);
+    log::debug!("memory types change at {} addresses; RAM is mapped in {} pieces", edges.len(), pieces.len());
+    let plan = match DirectMap::new(&pieces, &image, features.gigabyte_pages) {
         Ok(plan) => plan,
         Err(error) => early::give_up(format_args!("the direct map cannot be planned: {error}")),
     };

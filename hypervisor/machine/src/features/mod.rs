@@ -46,6 +46,8 @@ pub struct Features {
     pub umip: bool,
     /// Machine checks are reported by exception and by banks of registers (MCE and MCA).
     pub machine_check: bool,
+    /// Memory types by range (MTRRs).
+    pub mtrr: bool,
     /// Memory types by page (IA32_PAT).
     pub pat: bool,
     /// x2APIC mode.
@@ -108,6 +110,7 @@ impl Features {
             smap: structured.as_ref().is_some_and(|leaf| leaf.has_smap()),
             umip: structured.as_ref().is_some_and(|leaf| leaf.has_umip()),
             machine_check: basic.as_ref().is_some_and(|leaf| leaf.has_mce() && leaf.has_mca()),
+            mtrr: basic.as_ref().is_some_and(|leaf| leaf.has_mtrr()),
             pat: basic.as_ref().is_some_and(|leaf| leaf.has_pat()),
             x2apic: basic.as_ref().is_some_and(|leaf| leaf.has_x2apic()),
             tsc_deadline: basic.as_ref().is_some_and(|leaf| leaf.has_tsc_deadline()),

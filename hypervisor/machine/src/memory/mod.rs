@@ -1,6 +1,7 @@
 //! The host's own address space.
 
 pub mod layout;
+pub mod mtrr;
 
 #[cfg(feature = "kernel")]
 #[expect(unsafe_code, reason = "names symbols that the linker script defines")]
