@@ -113,18 +113,7 @@ unsafe fn copy_forward(to: *mut u8, from: *const u8, count: usize) {
     let mut done = 0;
     while done + CHUNK <= count {
         // SAFETY: `done + CHUNK <= count` bytes are valid on both sides by the caller's contract.
-        unsafe {
-            let source = from.add(done);
-            let target = to.add(done);
-            let a = read_unaligned(source.cast::<u64>());
-            let b = read_unaligned(source.add(WORD).cast::<u64>());
-            let c = read_unaligned(source.add(2 * WORD).cast::<u64>());
-            let d = read_unaligned(source.add(3 * WORD).cast::<u64>());
-            write_unaligned(target.cast(), a);
-            write_unaligned(target.add(WORD).cast(), b);
-            write_unaligned(target.add(2 * WORD).cast(), c);
-            write_unaligned(target.add(3 * WORD).cast(), d);
-        }
+        unsafe { copy_chunk(to.add(done), from.add(done)) };
         done += CHUNK;
     }
     while done < count {
@@ -141,22 +130,30 @@ unsafe fn copy_backward(to: *mut u8, from: *const u8, count: usize) {
     while left >= CHUNK {
         left -= CHUNK;
         // SAFETY: `left + CHUNK <= count` bytes are valid on both sides by the caller's contract.
-        unsafe {
-            let source = from.add(left);
-            let target = to.add(left);
-            let a = read_unaligned(source.cast::<u64>());
-            let b = read_unaligned(source.add(WORD).cast::<u64>());
-            let c = read_unaligned(source.add(2 * WORD).cast::<u64>());
-            let d = read_unaligned(source.add(3 * WORD).cast::<u64>());
-            write_unaligned(target.cast(), a);
-            write_unaligned(target.add(WORD).cast(), b);
-            write_unaligned(target.add(2 * WORD).cast(), c);
-            write_unaligned(target.add(3 * WORD).cast(), d);
-        }
+        unsafe { copy_chunk(to.add(left), from.add(left)) };
     }
     while left > 0 {
         left -= 1;
         // SAFETY: `left < count`, inside both ranges.
         unsafe { to.add(left).write(from.add(left).read()) };
+    }
+}
+
+/// Copies [`CHUNK`] bytes: all loads, then all stores, so that the ranges may overlap.
+///
+/// # Safety
+/// Both ranges are valid for [`CHUNK`] bytes.
+#[inline(always)]
+unsafe fn copy_chunk(to: *mut u8, from: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let a = read_unaligned(from.cast::<u64>());
+        let b = read_unaligned(from.add(WORD).cast::<u64>());
+        let c = read_unaligned(from.add(2 * WORD).cast::<u64>());
+        let d = read_unaligned(from.add(3 * WORD).cast::<u64>());
+        write_unaligned(to.cast(), a);
+        write_unaligned(to.add(WORD).cast(), b);
+        write_unaligned(to.add(2 * WORD).cast(), c);
+        write_unaligned(to.add(3 * WORD).cast(), d);
     }
 }
