@@ -87,12 +87,11 @@ impl<'m> Vacancy<'m> {
         let (gib, first) = (place / GIB_BLOCKS, (place % GIB_BLOCKS) as u32);
         let bits = &mut self.bits[gib];
         buddies::set_group(bits, first, level);
-        // One buddy of each level up to the top is all of the GiB but these blocks: no need to look at the bits.
-        let maximal = if Tally::from(self.gibs[gib]) == Tally::parts(level, TOP) {
-            TOP
-        } else {
-            buddies::maximal_level(bits, first, level)
-        };
+        if Tally::from(self.gibs[gib]) == Tally::parts(level, TOP) {
+            // One buddy of each level up to the top is all of the GiB but these blocks.
+            return self.replace(gib, Tally::one(TOP));
+        }
+        let maximal = buddies::maximal_level(bits, first, level);
         // Merging: one buddy more of the level that results, one less of each level on the way there.
         self.adjust(gib, Tally::one(maximal), Tally::parts(level, maximal));
     }
@@ -111,12 +110,16 @@ impl<'m> Vacancy<'m> {
         best
     }
 
-    // Always inlined, as `adjust` is: a call each is a tenth of the time that a 2 MiB run takes.
+    // Always inlined, as `adjust` and `replace` are: a call each is a tenth of the time that a 2 MiB run takes.
     #[inline(always)]
     fn remove(&mut self, gib: usize, first: u32, level: u32, maximal: u32) {
         buddies::clear_group(&mut self.bits[gib], first, level);
-        // Splitting: the exact opposite.
-        self.adjust(gib, Tally::parts(level, maximal), Tally::one(maximal));
+        // Splitting: the exact opposite of merging.
+        if maximal == TOP {
+            self.replace(gib, Tally::parts(level, TOP));
+        } else {
+            self.adjust(gib, Tally::parts(level, maximal), Tally::one(maximal));
+        }
     }
 
     /// Adjusts a GiB's tally and, where a level has appeared or gone, its group's.
@@ -131,6 +134,14 @@ impl<'m> Vacancy<'m> {
             let group = &mut self.groups[gib / GROUP];
             *group = Tally::from(*group).adjusted(appeared, gone).into();
         }
+    }
+
+    /// Replaces a GiB's tally where neither the old nor the new one counts more than one of any level.
+    #[inline(always)]
+    fn replace(&mut self, gib: usize, after: Tally) {
+        let before = core::mem::replace(&mut self.gibs[gib], after.into());
+        let group = &mut self.groups[gib / GROUP];
+        *group = Tally::from(*group).adjusted(after, before.into()).into();
     }
 
     /// Whether the tallies say what the bits of all GiBs say.

@@ -15,9 +15,9 @@ use crate::pool::{Godwit, Pool};
 use crate::random::Random;
 
 /// Rounds, each with every load on one thread and on two.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 45;
 /// How long each load runs in a round.
-const WINDOW: Duration = Duration::from_millis(30);
+const WINDOW: Duration = Duration::from_millis(10);
 /// Frames per burst.
 const BURST: usize = 256;
 /// Frames that each thread holds while it exchanges random ones.
