@@ -18,7 +18,7 @@ const FREED_FRAMES: u32 = 64;
 /// To take what was freed last is cheap and leaves memory as it is. Only frames that go through the zone can
 /// move to fuller blocks and let emptier ones run out, so that memory heals even where each free is followed
 /// by an allocation.
-const HEALING: u32 = 32;
+const HEALING: u32 = 64;
 /// Frames at hand, at most: the stock, a word in use that frees have filled up again, and those that wait.
 pub(crate) const HAND_FRAMES: u64 = STOCK_FRAMES + 64 + FREED_FRAMES as u64;
 
