@@ -1,9 +1,15 @@
 //! The machine as the host sees it.
 
+use alloc::boxed::Box;
+
+use godwit_guest::vcpu::{VcpuError, VirtualCpu};
 use godwit_host::{
     Machine,
     description::Description,
-    machine::{CpuNumber, Fault, Incarnation, Instant, Mail, MailboxFull, NoRandomness, PowerError},
+    machine::{
+        CpuNumber, Fault, HostMemory, Incarnation, Instant, Mail, MailboxFull, NetworkDevice, NoRandomness,
+        PowerError,
+    },
 };
 use x86_64::instructions::interrupts;
 
@@ -11,6 +17,7 @@ use crate::{
     apic::local as local_apic,
     console,
     cpu::{local, random::Generator},
+    memory::frame_access::DirectMemory,
     power::Power,
     provoke,
     time::{clock, tsc},
@@ -27,6 +34,7 @@ const CONSOLE_LOOK_NS: u64 = 10_000_000;
 /// The real x86-64 machine.
 pub struct Hardware {
     pub(crate) description: Description,
+    pub(crate) memory: DirectMemory,
     pub(crate) power: Power,
     pub(crate) generator: Option<Generator>,
     pub(crate) incarnation: Option<Incarnation>,
@@ -53,6 +61,31 @@ impl Machine for Hardware {
 
     fn this_cpu(&self) -> CpuNumber {
         local::this().number()
+    }
+
+    fn memory(&self) -> &dyn HostMemory {
+        &self.memory
+    }
+
+    fn network(&self) -> Option<&dyn NetworkDevice> {
+        None
+    }
+
+    fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
+        Err(VcpuError("this build has no world switch yet"))
+    }
+
+    fn tsc(&self) -> u64 {
+        tsc::counter()
+    }
+
+    fn set_timer(&self, deadline: Option<Instant>) {
+        match deadline {
+            Some(at) => {
+                start_timer(at.as_nanoseconds().saturating_sub(self.now().as_nanoseconds()));
+            }
+            None => local_apic::stop_timer(),
+        }
     }
 
     fn description(&self) -> &Description {
@@ -85,8 +118,7 @@ impl Machine for Hardware {
             return;
         }
         if let Some(ns) = sleep_ns {
-            let count = clock::ticks(cpu.timer_hz(), ns);
-            local_apic::start_timer(u32::try_from(count).unwrap_or(u32::MAX).max(1));
+            start_timer(ns);
         }
         // Mail that arrives from here on interrupts the halt: its kick waits until interrupts are on, one instruction before.
         interrupts::enable_and_hlt();
@@ -119,4 +151,10 @@ impl Machine for Hardware {
     fn provoke(&self, fault: Fault) {
         provoke::provoke(fault);
     }
+}
+
+/// Starts this processor's timer: one interrupt in `ns` nanoseconds, sooner where the timer does not reach that far.
+fn start_timer(ns: u64) {
+    let count = clock::ticks(local::this().timer_hz(), ns);
+    local_apic::start_timer(u32::try_from(count).unwrap_or(u32::MAX).max(1));
 }

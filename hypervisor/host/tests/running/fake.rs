@@ -1,13 +1,18 @@
 //! A machine that is only pretended: a virtual clock, mailboxes, a console that is a script, power that is a list.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard},
 };
 
+use godwit_frames::{FRAME_BYTES, FrameRun};
+use godwit_guest::vcpu::{VcpuError, VirtualCpu};
 use godwit_host::{
     description::{CpuInfo, CpuState, Description, Feature, PciFunction, Virtualization},
-    machine::{CpuNumber, Fault, Incarnation, Instant, Machine, Mail, MailboxFull, NoRandomness, PowerError},
+    machine::{
+        CpuNumber, Fault, HostMemory, Incarnation, Instant, Machine, Mail, MailboxFull, NetworkDevice,
+        NoRandomness, OutsideRun, PowerError,
+    },
     split_mix::SplitMix64,
 };
 
@@ -61,6 +66,7 @@ pub(crate) struct State {
 
 pub(crate) struct FakeMachine {
     state: Mutex<State>,
+    memory: FakeMemory,
     pub(crate) description: Description,
 }
 
@@ -82,7 +88,7 @@ impl FakeMachine {
             deadlines: vec![None; usize::from(cpus)],
             generator: SplitMix64::new(42),
         };
-        Self { state: Mutex::new(state), description: description(cpus) }
+        Self { state: Mutex::new(state), memory: FakeMemory::default(), description: description(cpus) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -127,7 +133,102 @@ fn description(cpus: u16) -> Description {
     }
 }
 
+/// RAM by the word; what was never written is zero.
+#[derive(Default)]
+pub(crate) struct FakeMemory {
+    words: Mutex<HashMap<u64, u64>>,
+    pub(crate) modules: Mutex<Vec<Vec<u8>>>,
+}
+
+impl FakeMemory {
+    fn address(run: &FrameRun, offset: u64, bytes: u64) -> Result<u64, OutsideRun> {
+        let end = offset.checked_add(bytes).ok_or(OutsideRun)?;
+        if end > run.frames() * FRAME_BYTES { Err(OutsideRun) } else { Ok(run.start().address() + offset) }
+    }
+
+    fn change(&self, run: &FrameRun, offset: u64, change: impl Fn(u64) -> u64) -> Result<u64, OutsideRun> {
+        if !offset.is_multiple_of(8) {
+            return Err(OutsideRun);
+        }
+        let at = Self::address(run, offset, 8)?;
+        let mut words = self.words.lock().unwrap();
+        let word = words.entry(at / 8).or_default();
+        let before = *word;
+        *word = change(before);
+        Ok(before)
+    }
+}
+
+impl HostMemory for FakeMemory {
+    fn read(&self, run: &FrameRun, offset: u64, out: &mut [u8]) -> Result<(), OutsideRun> {
+        let at = Self::address(run, offset, out.len() as u64)?;
+        let words = self.words.lock().unwrap();
+        for (byte, at) in out.iter_mut().zip(at..) {
+            *byte = words.get(&(at / 8)).map_or(0, |word| word.to_le_bytes()[(at % 8) as usize]);
+        }
+        Ok(())
+    }
+
+    fn write(&self, run: &FrameRun, offset: u64, bytes: &[u8]) -> Result<(), OutsideRun> {
+        let at = Self::address(run, offset, bytes.len() as u64)?;
+        let mut words = self.words.lock().unwrap();
+        for (&byte, at) in bytes.iter().zip(at..) {
+            let word = words.entry(at / 8).or_default();
+            let mut split = word.to_le_bytes();
+            split[(at % 8) as usize] = byte;
+            *word = u64::from_le_bytes(split);
+        }
+        Ok(())
+    }
+
+    fn zero(&self, run: &FrameRun, offset: u64, bytes: u64) -> Result<(), OutsideRun> {
+        let at = Self::address(run, offset, bytes)?;
+        if at % 8 != 0 || bytes % 8 != 0 {
+            return self.write(run, offset, &vec![0; bytes as usize]);
+        }
+        self.words.lock().unwrap().retain(|&word, _| word < at / 8 || word >= (at + bytes) / 8);
+        Ok(())
+    }
+
+    fn load(&self, run: &FrameRun, offset: u64) -> Result<u64, OutsideRun> {
+        self.change(run, offset, |word| word)
+    }
+
+    fn store(&self, run: &FrameRun, offset: u64, value: u64) -> Result<(), OutsideRun> {
+        self.change(run, offset, |_| value).map(|_| ())
+    }
+
+    fn clear(&self, run: &FrameRun, offset: u64, mask: u64) -> Result<u64, OutsideRun> {
+        self.change(run, offset, |word| word & !mask)
+    }
+
+    fn read_module(&self, module: usize, offset: u64, out: &mut [u8]) -> Result<(), OutsideRun> {
+        let modules = self.modules.lock().unwrap();
+        let bytes = modules.get(module).and_then(|bytes| bytes.get(offset as usize..)).ok_or(OutsideRun)?;
+        out.copy_from_slice(bytes.get(..out.len()).ok_or(OutsideRun)?);
+        Ok(())
+    }
+}
+
 impl Machine for FakeMachine {
+    fn memory(&self) -> &dyn HostMemory {
+        &self.memory
+    }
+
+    fn network(&self) -> Option<&dyn NetworkDevice> {
+        None
+    }
+
+    fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
+        Err(VcpuError("this machine is only pretended"))
+    }
+
+    fn tsc(&self) -> u64 {
+        self.now().as_nanoseconds()
+    }
+
+    fn set_timer(&self, _deadline: Option<Instant>) {}
+
     fn now(&self) -> Instant {
         let mut state = self.state();
         match state.clock {

@@ -18,6 +18,7 @@ use crate::{
     hardware::Hardware,
     interrupts::vectors,
     memory::{
+        frame_access::DirectMemory,
         paging::{ADDRESS_SPACE, MapError},
         table_frames::TableFrames,
         window::Window,
@@ -112,6 +113,7 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             pci,
             notes,
         },
+        memory: DirectMemory::new(&ground.boot, &ground.memory_map),
         power,
         generator,
         incarnation,

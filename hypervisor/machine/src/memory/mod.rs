@@ -13,6 +13,9 @@ pub mod address_space;
 #[expect(unsafe_code, reason = "reads and writes page tables and memory by address")]
 pub mod direct_map;
 #[cfg(feature = "kernel")]
+#[expect(unsafe_code, reason = "copies to and from frames by address")]
+pub mod frame_access;
+#[cfg(feature = "kernel")]
 #[expect(unsafe_code, reason = "page tables are raw memory that the processor reads too")]
 pub mod paging;
 #[cfg(feature = "kernel")]

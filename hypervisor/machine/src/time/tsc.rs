@@ -35,6 +35,11 @@ pub fn read() -> u64 {
     }
 }
 
+/// The counter as all processors agree on it: the calling processor's, with what it lags added.
+pub fn counter() -> u64 {
+    read().wrapping_add(local::this().tsc_offset())
+}
+
 /// Starts the clock at zero now, with the counter at `hz`.
 pub fn start(hz: u64) {
     CLOCK.call_once(|| Clock { base: read(), scale: Scale::from_hz(hz) });
@@ -46,7 +51,7 @@ pub fn now() -> Instant {
     let ticks = |counter: u64| clock.scale.nanoseconds(counter.saturating_sub(clock.base));
     if HOLD.load(Ordering::Relaxed) {
         // What the comparison left of the difference, the latest reading of anyone covers.
-        let nanoseconds = ticks(read().wrapping_add(local::this().tsc_offset()));
+        let nanoseconds = ticks(counter());
         let latest = LATEST.fetch_max(nanoseconds, Ordering::Relaxed);
         return Instant::from_nanoseconds(nanoseconds.max(latest));
     }

@@ -1,8 +1,17 @@
 //! The one door between a running host and the machine under it.
 
+mod memory;
+mod network;
+
+use alloc::boxed::Box;
 use core::{fmt, time::Duration};
 
+use godwit_guest::vcpu::{VcpuError, VirtualCpu};
+
 use crate::description::Description;
+
+pub use memory::{HostMemory, OutsideRun};
+pub use network::{NetworkCounters, NetworkDevice, Piece, TransmitError};
 
 /// A point on the machine's monotonic clock: nanoseconds since boot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -137,6 +146,25 @@ pub trait Machine: Sync {
 
     /// The CPU that asks.
     fn this_cpu(&self) -> CpuNumber;
+
+    /// The RAM behind frame runs.
+    fn memory(&self) -> &dyn HostMemory;
+
+    /// The network adapter, where there is one.
+    fn network(&self) -> Option<&dyn NetworkDevice>;
+
+    /// A new virtual CPU in its reset state.
+    ///
+    /// # Errors
+    /// [`VcpuError`] with the reason: the processor cannot, or memory is short.
+    fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError>;
+
+    /// The time stamp counter, the same on every CPU: the zero of a virtual CPU's
+    /// [`set_tsc_offset`](VirtualCpu::set_tsc_offset).
+    fn tsc(&self) -> u64;
+
+    /// Interrupts this CPU at `deadline`, which ends a guest's run; `None` takes that back. [`idle`](Self::idle) sets its own.
+    fn set_timer(&self, deadline: Option<Instant>);
 
     /// What was found at boot.
     fn description(&self) -> &Description;

@@ -1,0 +1,13 @@
+//! What a guest is, independent of the processor's vendor: CPU state, memory, descriptions, loaders.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+pub mod address;
+pub mod cpu;
+pub mod memory;
+pub mod vcpu;
+
+pub use address::{GuestAddress, GuestFrame};
+pub use memory::{GuestMemory, NotRam};

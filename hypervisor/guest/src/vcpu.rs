@@ -1,0 +1,207 @@
+//! A virtual CPU as the host drives it, and why it stopped: the same for every processor vendor.
+
+use arrayvec::ArrayVec;
+use godwit_frames::HostFrame;
+use serde::{Deserialize, Serialize};
+
+use crate::cpu::{Control, CpuState, Registers, Segments};
+
+/// Something that is delivered to the guest through its interrupt table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Event {
+    /// An external interrupt.
+    Interrupt {
+        /// Its vector.
+        vector: u8,
+    },
+    /// A non-maskable interrupt.
+    Nmi,
+    /// A processor exception. For a page fault, [`VirtualCpu::set_cr2`] first.
+    Exception {
+        /// Its vector.
+        vector: u8,
+        /// The error code, for vectors that push one.
+        error_code: Option<u32>,
+    },
+    /// INT n, INT3, INTO, by the instruction itself.
+    Software {
+        /// Its vector.
+        vector: u8,
+    },
+}
+
+impl Event {
+    /// #GP(0).
+    pub const GENERAL_PROTECTION: Self = Self::Exception { vector: 13, error_code: Some(0) };
+    /// #UD.
+    pub const INVALID_OPCODE: Self = Self::Exception { vector: 6, error_code: None };
+}
+
+/// Why the guest stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// Something that is the host's own: an interrupt (already served), an NMI. Look at mail and time, and go on.
+    Host,
+    /// The guest can take interrupts now, as [`VirtualCpu::request_window`] asked.
+    InterruptWindow,
+    /// CPUID.
+    Cpuid,
+    /// HLT.
+    Halt,
+    /// IN, OUT, INS or OUTS.
+    Port {
+        /// The port.
+        port: u16,
+        /// 1, 2 or 4.
+        bytes: u8,
+        /// IN rather than OUT.
+        input: bool,
+        /// INS or OUTS: to be decoded and emulated.
+        string: bool,
+    },
+    /// RDMSR of ECX.
+    ReadMsr,
+    /// WRMSR to ECX.
+    WriteMsr,
+    /// An access that the nested tables do not allow.
+    NestedFault(NestedFault),
+    /// VMMCALL or VMCALL.
+    Hypercall,
+    /// XSETBV.
+    SetExtendedControl,
+    /// WBINVD or INVD: nothing to do but to go on.
+    CacheFlush,
+    /// An instruction that the guest's CPUID does not offer: deliver #UD.
+    NotOffered,
+    /// A triple fault.
+    Shutdown,
+    /// The processor refused the guest's state. It says why in `detail`.
+    Refused {
+        /// What is wrong, as far as is known.
+        detail: &'static str,
+    },
+    /// A reason that nothing was expected to cause, by the vendor's number.
+    Unexpected {
+        /// The number.
+        code: u64,
+    },
+}
+
+/// An access that the nested tables do not allow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NestedFault {
+    /// The guest-physical address.
+    pub address: u64,
+    /// It writes (or both reads and writes).
+    pub write: bool,
+    /// It fetches an instruction.
+    pub fetch: bool,
+    /// A leaf is present: it forbids what was tried.
+    pub present: bool,
+    /// A reserved bit was set in the nested tables: an error of the host.
+    pub reserved: bool,
+    /// It happened while the guest's own page tables were walked.
+    pub in_walk: bool,
+}
+
+/// Bytes of an instruction at most (APM vol. 3, 1.1).
+pub const MAX_INSTRUCTION_BYTES: usize = 15;
+
+/// Why the guest stopped, and what the processor says about the instruction that did it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exit {
+    /// Why.
+    pub reason: Reason,
+    /// Where the next instruction begins, where the processor says so; else it must be decoded.
+    pub next_rip: Option<u64>,
+    /// The instruction's bytes, where the processor hands them over; else they must be fetched.
+    pub instruction: Option<ArrayVec<u8, MAX_INSTRUCTION_BYTES>>,
+}
+
+/// The processor does not take this state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the processor does not take the guest's state: {0}")]
+pub struct StateError(pub &'static str);
+
+/// This machine cannot make a virtual CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no virtual CPU: {0}")]
+pub struct VcpuError(pub &'static str);
+
+/// What emulation needs of the CPU beside its registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SystemState {
+    /// Control registers.
+    pub control: Control,
+    /// Segment registers. The current privilege level is the DPL of SS.
+    pub segments: Segments,
+}
+
+/// One virtual CPU, as the processor's vendor half makes it.
+///
+/// It holds the guest's state between runs; whichever host CPU calls [`run`](Self::run) runs it. Nothing of the guest stays in
+/// the host CPU afterwards.
+pub trait VirtualCpu: Send {
+    /// General registers, RIP and RFLAGS, as of the last exit. Changes hold from the next entry on.
+    fn registers(&mut self) -> &mut Registers;
+
+    /// Control and segment registers, as of the last exit.
+    fn system(&self) -> SystemState;
+
+    /// The whole state; [`Activity`](crate::cpu::Activity) is left at running: the host knows.
+    fn state(&self) -> CpuState;
+
+    /// Replaces the whole state.
+    ///
+    /// # Errors
+    /// [`StateError`]; the state is then unchanged.
+    fn set_state(&mut self, state: &CpuState) -> Result<(), StateError>;
+
+    /// Runs the guest on this host CPU until it stops. `tables` is the root of its nested page tables; a change to them
+    /// that takes rights away holds for every run that begins afterwards.
+    ///
+    /// Host interrupts that arrive meanwhile end the run and are served before it returns.
+    fn run(&mut self, tables: HostFrame) -> Exit;
+
+    /// Delivers `event` at the next entry. One at a time: check [`has_pending`](Self::has_pending).
+    fn inject(&mut self, event: Event);
+
+    /// Whether an event waits for the next entry: one injected, or one whose delivery was cut off by an exit.
+    fn has_pending(&self) -> bool;
+
+    /// Whether the guest would take an external interrupt now: IF set, no shadow, nothing pending.
+    fn can_take_interrupt(&self) -> bool;
+
+    /// Whether the guest would take an NMI now.
+    fn can_take_nmi(&self) -> bool;
+
+    /// Asks for an exit with [`Reason::InterruptWindow`] as soon as the guest can take an interrupt, or takes that back.
+    fn request_window(&mut self, wanted: bool);
+
+    /// Goes on behind the instruction that exited: sets RIP and ends the interrupt shadow.
+    fn advance_to(&mut self, next_rip: u64);
+
+    /// CR2, for page faults that the host injects.
+    fn set_cr2(&mut self, address: u64);
+
+    /// XCR0; the caller has checked it against the guest's baseline.
+    fn set_xcr0(&mut self, value: u64);
+
+    /// The task priority as CR8 has it, 4 bits.
+    fn task_priority(&self) -> u8;
+
+    /// Sets CR8.
+    fn set_task_priority(&mut self, priority: u8);
+
+    /// Reads one of the MSRs that are part of [`CpuState`] but not passed through, or `None` where it is none of them.
+    fn read_msr(&self, msr: u32) -> Option<u64>;
+
+    /// Writes one of them. `Some(false)` refuses the value (#GP), `None` means that it is none of them.
+    fn write_msr(&mut self, msr: u32, value: u64) -> Option<bool>;
+
+    /// What is added to the host's time stamp counter (as all its CPUs agree on it) to give the guest's.
+    fn tsc_offset(&self) -> u64;
+
+    /// Sets what is added, wrapping.
+    fn set_tsc_offset(&mut self, offset: u64);
+}
