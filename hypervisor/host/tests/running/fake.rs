@@ -183,7 +183,7 @@ impl HostMemory for FakeMemory {
 
     fn zero(&self, run: &FrameRun, offset: u64, bytes: u64) -> Result<(), OutsideRun> {
         let at = Self::address(run, offset, bytes)?;
-        if at % 8 != 0 || bytes % 8 != 0 {
+        if !at.is_multiple_of(8) || !bytes.is_multiple_of(8) {
             return self.write(run, offset, &vec![0; bytes as usize]);
         }
         self.words.lock().unwrap().retain(|&word, _| word < at / 8 || word >= (at + bytes) / 8);
