@@ -30,6 +30,7 @@ use crate::{
         calibrate::{self, PmTimer},
         tsc,
     },
+    virtual_cpu::vendor,
 };
 
 /// COM1's interrupt on the ISA bus.
@@ -79,6 +80,9 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             ));
         }
     }
+    // Before other processors start: each enables it for itself.
+    let report = features::virtualization(&ThisProcessor);
+    vendor::start(report.virtualization, features, ground.frames);
     let cpus = processors::start(ground, tsc_hz, &listed.apic_ids, &mut notes);
 
     let power = Power::find(&platform, &mut frames);
@@ -97,7 +101,6 @@ pub(super) fn find(ground: &Ground) -> Hardware {
         generator.fill(&mut name).ok().map(|()| Incarnation(u128::from_le_bytes(name)))
     });
     frames.handle().drain();
-    let report = features::virtualization(&ThisProcessor);
     Hardware {
         description: Description {
             cpu_vendor: String::from(features.vendor.as_str()),
