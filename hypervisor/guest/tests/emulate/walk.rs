@@ -138,7 +138,7 @@ fn rights_come_from_every_level() {
     const KERNEL_WRITE: u64 = 0x9003;
     const USER_READABLE: u64 = 0x9005;
     const USER_WRITABLE: u64 = 0x9007;
-    let table: &[(u64, Access, u64, u64, Result<(), u32>)] = &[
+    for (leaf, access, cr4, rflags, expected) in [
         (KERNEL_WRITE, WRITE, 0, 2, Ok(())),
         (KERNEL_READ, READ, 0, 2, Ok(())),
         (KERNEL_READ, WRITE, 0, 2, Err(3)),
@@ -159,22 +159,15 @@ fn rights_come_from_every_level() {
         (USER_WRITABLE, USER_READ, SMAP, 2, Ok(())),
         (USER_WRITABLE, FETCH, SMAP, 2, Ok(())),
         (KERNEL_WRITE, READ, SMAP, 2, Ok(())),
-    ];
-    for (leaf, access, cr4, rflags, expected) in table {
-        assert_eq!(check(*leaf, *access, *cr4, *rflags), *expected, "{leaf:#x} {access:?} {cr4:#x}");
+    ] {
+        assert_eq!(check(leaf, access, cr4, rflags), expected, "{leaf:#x} {access:?} {cr4:#x}");
     }
     // One level that forbids is enough, whichever it is.
-    for forbidding in 0..4u64 {
-        let entry = |level: u64, to: u64, clear: u64| if level == forbidding { to & !clear } else { to };
+    for forbidding in 0..4 {
         let build = |clear| {
-            tables(&[0x2007, 0x3007, 0x4007, 0x9007].map({
-                let mut level = 0;
-                move |to| {
-                    let placed = (0x1000 + level * 0x1000, entry(level, to, clear));
-                    level += 1;
-                    placed
-                }
-            }))
+            let mut entries = [(0x1000, 0x2007), (0x2000, 0x3007), (0x3000, 0x4007), (0x4000, 0x9007)];
+            entries[forbidding].1 &= !clear;
+            tables(&entries)
         };
         assert_eq!(walk(&long(0), 2, &build(2), 0x10, USER_WRITE), fault(0x10, 7));
         assert_eq!(walk(&long(0), 2, &build(4), 0x10, USER_READ), fault(0x10, 5));
