@@ -164,7 +164,7 @@ fn rights_come_from_every_level() {
     }
     // One level that forbids is enough, whichever it is.
     for forbidding in 0..4 {
-        let build = |clear| {
+        let build = |clear: u64| {
             let mut entries = [(0x1000, 0x2007), (0x2000, 0x3007), (0x3000, 0x4007), (0x4000, 0x9007)];
             entries[forbidding].1 &= !clear;
             tables(&entries)
