@@ -9,3 +9,4 @@ mod monitor;
 mod odd_machines;
 mod power;
 mod selftests;
+mod world_switch;
