@@ -12,6 +12,7 @@ mod cpu_loop;
 pub mod description;
 pub mod excerpt;
 pub mod fragment;
+pub mod guests;
 mod host;
 mod job;
 pub mod log_line;

@@ -5,6 +5,7 @@ use godwit_frames::Frames;
 use crate::{
     cpu_loop::CpuLoop,
     fragment::Pins,
+    guests::{GuestTable, Roster},
     machine::Machine,
     round::{CpuSet, Question, Round},
     startup::Startup,
@@ -14,6 +15,10 @@ use crate::{
 pub(crate) struct HostState<'a, 'm> {
     pub(crate) machine: &'a dyn Machine,
     pub(crate) frames: &'a Frames<'m>,
+    /// Guests that have memory, by the CPU that runs them.
+    pub(crate) guests: &'a GuestTable,
+    /// Guests by name: those that are here, and those that could be started.
+    pub(crate) roster: Roster,
     pub(crate) startup: Startup<'a>,
     /// The first CPU's own loop.
     pub(crate) cpu: CpuLoop<'a, 'm>,
@@ -25,12 +30,19 @@ pub(crate) struct HostState<'a, 'm> {
 }
 
 impl<'a, 'm> HostState<'a, 'm> {
-    pub(crate) fn new(machine: &'a dyn Machine, frames: &'a Frames<'m>, startup: Startup<'a>) -> Self {
+    pub(crate) fn new(
+        machine: &'a dyn Machine,
+        frames: &'a Frames<'m>,
+        guests: &'a GuestTable,
+        startup: Startup<'a>,
+    ) -> Self {
         Self {
             machine,
             frames,
             startup,
-            cpu: CpuLoop::new(machine, frames),
+            guests,
+            roster: Roster::default(),
+            cpu: CpuLoop::new(machine, frames, guests),
             pins: Pins::default(),
             round: None,
             rounds_started: 0,

@@ -63,6 +63,8 @@ pub struct NoRandomness;
 /// A short message from one CPU's loop to another's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mail {
+    /// Look around: something changed that concerns you. It takes no answer.
+    Look,
     /// Answer with [`Mail::Pong`] and the same number.
     Ping {
         /// Who asks.

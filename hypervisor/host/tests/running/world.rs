@@ -6,6 +6,7 @@ use godwit_host::{
     boot::{BootInfo, BootPath, MemoryMap, MemoryRegion, RegionKind},
     command_line::CommandLine,
     description::CpuState,
+    guests::GuestTable,
     machine::Mail,
 };
 
@@ -68,12 +69,13 @@ impl Setup {
             memory: Box::leak(Box::new(memory)),
             command_line: Box::leak(Box::new(command_line)),
         };
+        let guests: &GuestTable = Box::leak(Box::default());
         let running = machine.description.cpus.iter().enumerate().skip(1);
         let others = running
             .filter(|(_, cpu)| cpu.state == CpuState::Running)
-            .map(|(number, _)| (number as u16, CpuLoop::new(machine, frames)))
+            .map(|(number, _)| (number as u16, CpuLoop::new(machine, frames, guests)))
             .collect();
-        World { machine, frames, host: Host::new(machine, frames, startup), others, read: 0 }
+        World { machine, frames, host: Host::new(machine, frames, guests, startup), others, read: 0 }
     }
 
     /// The host, ready, its banner read.

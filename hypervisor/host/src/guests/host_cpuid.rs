@@ -1,0 +1,15 @@
+//! The host processor's CPUID, for baselines.
+
+use godwit_guest::baseline::{CpuidResult, HostCpuid};
+
+use crate::machine::Machine;
+
+/// The leaves of the processor that asks.
+pub(super) struct HostLeaves<'a>(pub(super) &'a dyn Machine);
+
+impl HostCpuid for HostLeaves<'_> {
+    fn leaf(&self, leaf: u32, subleaf: u32) -> CpuidResult {
+        let [eax, ebx, ecx, edx] = self.0.cpuid(leaf, subleaf);
+        CpuidResult { eax, ebx, ecx, edx }
+    }
+}

@@ -1,0 +1,54 @@
+//! Memory for a guest, in as few and as well aligned runs as there are.
+
+use godwit_frames::{AllocateError, CpuFrames, Mobility, Order};
+use godwit_guest::{GuestFrame, description::PagePolicy, layout::MemoryLayout};
+
+use super::Ram;
+
+/// Runs that one region of a guest's memory may consist of.
+const MAX_RUNS: usize = 128;
+
+/// The largest leaf that a guest with this policy is mapped with.
+pub(super) const fn largest_leaf(policy: PagePolicy) -> Order {
+    match policy {
+        PagePolicy::Largest => Order::HUGE,
+        PagePolicy::FourKib => Order::FRAME,
+    }
+}
+
+/// Frames for all of a guest's RAM. What they held is still in them.
+///
+/// # Errors
+/// [`AllocateError`]; nothing was taken.
+pub(super) fn allocate(
+    layout: &MemoryLayout,
+    policy: PagePolicy,
+    frames: &mut CpuFrames<'_, '_>,
+) -> Result<Ram, AllocateError> {
+    let mut ram = Ram::default();
+    for region in layout.regions() {
+        let wanted = region.bytes / Order::FRAME.bytes();
+        // A run is aligned to the largest leaf that fits in the region at all.
+        let leaves = [largest_leaf(policy), Order::LARGE, Order::FRAME];
+        let preferred = leaves
+            .into_iter()
+            .filter(|&order| order <= largest_leaf(policy))
+            .find(|order| order.frames() <= wanted)
+            .unwrap_or(Order::FRAME);
+        match frames.allocate_runs::<MAX_RUNS>(wanted, preferred, MAX_RUNS, Mobility::Movable) {
+            Ok(runs) => {
+                let mut start = region.start.frame();
+                for run in runs {
+                    let next = GuestFrame(start.0 + run.frames());
+                    ram.push(start, run);
+                    start = next;
+                }
+            }
+            Err(error) => {
+                ram.free(frames);
+                return Err(error);
+            }
+        }
+    }
+    Ok(ram)
+}
