@@ -6,6 +6,7 @@ extern crate alloc;
 
 pub mod address;
 pub mod cpu;
+pub mod emulate;
 pub mod memory;
 pub mod vcpu;
 
