@@ -61,12 +61,7 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
         }
         Reason::ReadMsr => instructions::read_msr(guest, now),
         Reason::WriteMsr => instructions::write_msr(machine, guest, now),
-        Reason::NestedFault(fault) if mmio => {
-            let Guest { ram, board, vcpu, .. } = guest;
-            let mut bus = BoardBus { board, now };
-            let result = emulate::mmio(vcpu.as_mut(), &ram.door(machine.memory()), exit, &fault, &mut bus);
-            return emulated(guest, result);
-        }
+        Reason::NestedFault(fault) if mmio => return touch(machine, guest, exit, fault, now),
         Reason::NestedFault(fault) => return absent_memory(machine, guest, exit, fault, now),
         Reason::Hypercall => {
             guest.vcpu.registers().set(General::Rax, NO_SUCH_CALL);
@@ -92,7 +87,7 @@ fn finish(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, outcome: Outcom
         }
         Outcome::Done => {
             let door = guest.ram.door(machine.memory());
-            match emulate::next_rip(guest.vcpu.as_mut(), &door, exit) {
+            match emulate::instruction_length(guest.vcpu.as_mut(), &door, exit) {
                 Ok(next_rip) => {
                     guest.vcpu.advance_to(next_rip);
                     Next::Run
@@ -117,9 +112,14 @@ fn absent_memory(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: N
         return stuck(guest, "it executes where it has no memory", fault.address);
     }
     // As on an empty bus: reads give all ones, writes go nowhere.
-    let Guest { ram, vcpu, .. } = guest;
-    let result = emulate::mmio(vcpu.as_mut(), &ram.door(machine.memory()), exit, &fault, &mut EmptyBus);
-    let _ = now;
+    touch(machine, guest, exit, fault, now)
+}
+
+/// Carries out the instruction that touched a device register, or nothing.
+fn touch(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFault, now: Now) -> Next {
+    let Guest { ram, board, vcpu, .. } = guest;
+    let mut bus = BoardBus { board, now };
+    let result = emulate::mmio(vcpu.as_mut(), &ram.door(machine.memory()), exit, &fault, &mut bus);
     emulated(guest, result)
 }
 
