@@ -161,6 +161,12 @@ pub trait Machine: Sync {
     /// [`VcpuError`] with the reason: the processor cannot, or memory is short.
     fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError>;
 
+    /// CPUID of the CPU that asks: EAX, EBX, ECX, EDX.
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];
+
+    /// Seconds since 1970, or `None` where the machine has no clock that shows a date.
+    fn wall_clock_s(&self) -> Option<i64>;
+
     /// The time stamp counter, the same on every CPU: the zero of a virtual CPU's
     /// [`set_tsc_offset`](VirtualCpu::set_tsc_offset).
     fn tsc(&self) -> u64;

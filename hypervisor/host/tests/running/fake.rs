@@ -223,6 +223,14 @@ impl Machine for FakeMachine {
         Err(VcpuError("this machine is only pretended"))
     }
 
+    fn cpuid(&self, _leaf: u32, _subleaf: u32) -> [u32; 4] {
+        [0; 4]
+    }
+
+    fn wall_clock_s(&self) -> Option<i64> {
+        Some(1_795_350_896)
+    }
+
     fn tsc(&self) -> u64 {
         self.now().as_nanoseconds()
     }

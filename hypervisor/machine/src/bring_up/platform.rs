@@ -28,7 +28,7 @@ use crate::{
     register::Reachable,
     time::{
         calibrate::{self, PmTimer},
-        tsc,
+        tsc, wall_clock,
     },
 };
 
@@ -55,6 +55,10 @@ pub(super) fn find(ground: &Ground) -> Hardware {
     start_local_apic(&platform, features.x2apic, &mut frames, &mut notes);
     let (tsc_hz, tsc_source) = measure_clock(&platform, features.tsc, &mut frames, &mut notes);
     tsc::start(tsc_hz);
+    let wall_clock_start_s = wall_clock::read();
+    if wall_clock_start_s.is_none() {
+        notes.push(String::from("the real-time clock shows no date; guests start in 1970"));
+    }
     route_console(&platform, &mut frames, &mut notes);
 
     if !local_apic::is_x2apic() {
@@ -114,6 +118,7 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             notes,
         },
         memory: DirectMemory::new(&ground.boot, &ground.memory_map),
+        wall_clock_start_s,
         power,
         generator,
         incarnation,
