@@ -1,31 +1,27 @@
 //! Files in boot modules.
 
-use alloc::string::String;
-
-use godwit_guest::file::{File, Truncated};
+use godwit_guest::{
+    bundle::FileRange,
+    file::{File, Truncated},
+    loader::FileRole,
+};
 
 use crate::machine::HostMemory;
 
 /// A boot module as a file.
 #[derive(Clone, Copy)]
 pub struct ModuleFile<'a> {
-    memory: &'a dyn HostMemory,
-    module: usize,
-    offset: u64,
-    bytes: u64,
-    name: &'a str,
-}
-
-impl<'a> ModuleFile<'a> {
-    /// Bytes `offset..offset + bytes` of a boot module.
-    pub fn new(memory: &'a dyn HostMemory, module: usize, offset: u64, bytes: u64, name: &'a str) -> Self {
-        Self { memory, module, offset, bytes, name }
-    }
+    /// How it is read.
+    pub memory: &'a dyn HostMemory,
+    /// Which, by its place in the boot information.
+    pub module: usize,
+    /// Its length in bytes.
+    pub bytes: u64,
 }
 
 impl File for ModuleFile<'_> {
     fn name(&self) -> &str {
-        self.name
+        "the boot module"
     }
 
     fn bytes(&self) -> u64 {
@@ -37,36 +33,34 @@ impl File for ModuleFile<'_> {
         if end > self.bytes {
             return Err(Truncated);
         }
-        let at = self.offset.checked_add(offset).ok_or(Truncated)?;
-        self.memory.read_module(self.module, at, out).map_err(|_| Truncated)
+        self.memory.read_module(self.module, offset, out).map_err(|_| Truncated)
     }
-}
-
-/// Where a file lies in a boot module.
-#[derive(Clone, Debug)]
-pub struct FileInModule {
-    /// What it is called.
-    pub name: String,
-    /// Its first byte.
-    pub offset: u64,
-    /// Its length.
-    pub bytes: u64,
 }
 
 /// What a guest is started from.
 #[derive(Clone, Debug)]
 pub struct BundleFiles {
-    /// The boot module.
+    /// The boot module, by its place in the boot information.
     pub module: usize,
+    /// Its length in bytes.
+    pub module_bytes: u64,
     /// The kernel.
-    pub kernel: FileInModule,
+    pub kernel: FileRange,
     /// The initial RAM disk.
-    pub initrd: Option<FileInModule>,
+    pub initrd: Option<FileRange>,
 }
 
 impl BundleFiles {
-    /// One of the files, to be read.
-    pub fn open<'a>(&'a self, memory: &'a dyn HostMemory, file: &'a FileInModule) -> ModuleFile<'a> {
-        ModuleFile::new(memory, self.module, file.offset, file.bytes, &file.name)
+    /// The bundle that the files lie in.
+    pub fn bundle<'a>(&self, memory: &'a dyn HostMemory) -> ModuleFile<'a> {
+        ModuleFile { memory, module: self.module, bytes: self.module_bytes }
+    }
+
+    /// The file that plays `role`.
+    pub fn range(&self, role: FileRole) -> Option<&FileRange> {
+        match role {
+            FileRole::Kernel => Some(&self.kernel),
+            FileRole::Initrd => self.initrd.as_ref(),
+        }
     }
 }

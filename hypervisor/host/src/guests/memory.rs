@@ -4,14 +4,15 @@ use godwit_frames::{AllocateError, CpuFrames, Mobility, Order};
 use godwit_guest::{GuestFrame, description::PagePolicy, layout::MemoryLayout};
 
 use super::Ram;
+use crate::description::Description;
 
 /// Runs that one region of a guest's memory may consist of.
 const MAX_RUNS: usize = 128;
 
-/// The largest leaf that a guest with this policy is mapped with.
-pub(super) const fn largest_leaf(policy: PagePolicy) -> Order {
+/// The largest leaf that a guest with this policy is mapped with on this machine.
+pub(super) fn largest_leaf(policy: PagePolicy, machine: &Description) -> Order {
     match policy {
-        PagePolicy::Largest => Order::HUGE,
+        PagePolicy::Largest => machine.largest_leaf,
         PagePolicy::FourKib => Order::FRAME,
     }
 }
@@ -22,18 +23,16 @@ pub(super) const fn largest_leaf(policy: PagePolicy) -> Order {
 /// [`AllocateError`]; nothing was taken.
 pub(super) fn allocate(
     layout: &MemoryLayout,
-    policy: PagePolicy,
+    largest_leaf: Order,
     frames: &mut CpuFrames<'_, '_>,
 ) -> Result<Ram, AllocateError> {
     let mut ram = Ram::default();
     for region in layout.regions() {
         let wanted = region.bytes / Order::FRAME.bytes();
         // A run is aligned to the largest leaf that fits in the region at all.
-        let leaves = [largest_leaf(policy), Order::LARGE, Order::FRAME];
-        let preferred = leaves
+        let preferred = [Order::HUGE, Order::LARGE, Order::FRAME]
             .into_iter()
-            .filter(|&order| order <= largest_leaf(policy))
-            .find(|order| order.frames() <= wanted)
+            .find(|&order| order <= largest_leaf && order.frames() <= wanted)
             .unwrap_or(Order::FRAME);
         match frames.allocate_runs::<MAX_RUNS>(wanted, preferred, MAX_RUNS, Mobility::Movable) {
             Ok(runs) => {

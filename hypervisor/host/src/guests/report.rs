@@ -26,7 +26,7 @@ impl Look {
         Self {
             state: guest.state,
             exits: guest.exits.counts().collect(),
-            leaves: LEAVES.map(|order| histogram.leaves(order)),
+            leaves: [histogram.huge, histogram.large, histogram.frame].map(|tally| tally.leaves),
             tables: guest.table_frames.count(),
             runs: guest
                 .ram

@@ -10,11 +10,13 @@ use godwit_guest::{
     cpu::Activity,
     description::GuestDescription,
     layout::LayoutError,
-    loader::{self, LoadError, LoadPlan},
+    bundle::{FileSum, SumError},
+    file::File,
+    loader::{self, FileRole, LoadError, LoadPlan, PlacedTables},
     msr_policy::MsrPolicy,
     vcpu::{StateError, VcpuError, VirtualCpu},
 };
-use godwit_nested::{NestedTables, Npt, Rights};
+use godwit_nested::{MapError, NestedTables, Npt, Rights};
 
 use super::{
     ExitCounters, Guest, GuestClock, NoCpu, Origin, Phase, Ram, RunState, TableFrames,
@@ -45,6 +47,8 @@ pub(crate) enum StartError {
     #[error("no memory for it: {0}")]
     Memory(AllocateError),
     #[error("{0}")]
+    File(#[from] SumError),
+    #[error("{0}")]
     Load(#[from] LoadError),
     #[error("{0}")]
     Vcpu(#[from] VcpuError),
@@ -53,13 +57,15 @@ pub(crate) enum StartError {
     #[error("this processor does not have what guests are promised: {0}")]
     Baseline(Missing),
     #[error("its nested page tables: {0}")]
-    Tables(godwit_nested::MapError),
+    Tables(MapError),
     #[error("memory that it was given cannot be reached at {0}")]
     Unreachable(GuestAddress),
 }
 
 /// What is left to do.
 enum Stage {
+    /// Summing a file, so that what boots is what was packed.
+    Sum { role: FileRole, sum: FileSum },
     /// Making memory zero, from this frame of this segment on.
     Zero { segment: usize, frame: u64 },
     /// Copying files, from this byte of this copy on.
@@ -94,10 +100,14 @@ pub(crate) fn begin(state: &mut HostState<'_, '_>, name: &str) -> Result<(), Sta
     };
     let cpu = free.map_err(StartError::NoCpu)?;
     let description = entry.description.clone();
-    let ram = memory::allocate(&description.layout()?, description.pages, state.cpu.frames());
+    let ram = memory::allocate(
+        &description.layout()?,
+        memory::largest_leaf(description.pages, state.machine.description()),
+        state.cpu.frames(),
+    );
     state.cpu.frames().drain();
     let ram = ram.map_err(StartError::Memory)?;
-    let stage = Some(Stage::Zero { segment: 0, frame: 0 });
+    let stage = Some(Stage::Sum { role: FileRole::Kernel, sum: FileSum::new(files.kernel.clone()) });
     entry.cpu = Some(cpu);
     entry.phase = Phase::Starting(StartTask { cpu, description, files, ram, stage });
     Ok(())
@@ -110,6 +120,17 @@ impl StartTask {
     /// [`StartError`]: the task is then to be [abandoned](Self::abandon).
     pub(super) fn step(&mut self, state: &mut HostState<'_, '_>) -> Result<bool, StartError> {
         match self.stage.take() {
+            Some(Stage::Sum { role, mut sum }) => {
+                let summed = sum.step(&self.files.bundle(state.machine.memory()), BYTES_PER_STEP)?;
+                self.stage = Some(match (summed, role, &self.files.initrd) {
+                    (false, ..) => Stage::Sum { role, sum },
+                    (true, FileRole::Kernel, Some(initrd)) => {
+                        Stage::Sum { role: FileRole::Initrd, sum: FileSum::new(initrd.clone()) }
+                    }
+                    _ => Stage::Zero { segment: 0, frame: 0 },
+                });
+                Ok(false)
+            }
             Some(Stage::Zero { segment, frame }) => {
                 self.stage = Some(self.zero(state, segment, frame)?);
                 Ok(false)
@@ -147,16 +168,16 @@ impl StartTask {
     }
 
     fn plan(&self, state: &HostState<'_, '_>) -> Result<LoadPlan, StartError> {
-        let memory = state.machine.memory();
-        let kernel = self.files.open(memory, &self.files.kernel);
-        let initrd = self.files.initrd.as_ref().map(|file| self.files.open(memory, file));
+        let bundle = self.files.bundle(state.machine.memory());
+        let kernel = self.files.kernel.within(&bundle);
+        let initrd = self.files.initrd.as_ref().map(|file| file.within(&bundle));
         let acpi = board_tables::build(ACPI_TABLES, 1);
         let plan = loader::plan(
             &self.description,
             &self.description.layout()?,
             &kernel,
-            initrd.as_ref().map(|file| file as _),
-            loader::Acpi { at: ACPI_TABLES, tables: &acpi.bytes, rsdp: acpi.rsdp },
+            initrd.as_ref().map(|file| file as &dyn File),
+            PlacedTables { at: ACPI_TABLES, bytes: &acpi.bytes, rsdp: acpi.rsdp },
         )?;
         Ok(plan)
     }
@@ -171,19 +192,16 @@ impl StartTask {
         let Some(job) = plan.copies.get(copy) else { return Ok(Stage::Copy { plan, copy, done }) };
         let memory = state.machine.memory();
         let door = self.ram.door(memory);
-        let place = match job.file {
-            loader::Which::Kernel => &self.files.kernel,
-            loader::Which::Initrd => self.files.initrd.as_ref().unwrap_or(&self.files.kernel),
-        };
-        let file = self.files.open(memory, place);
+        let bundle = self.files.bundle(memory);
+        let Some(range) = self.files.range(job.file) else { return Ok(Stage::Copy { plan, copy: copy + 1, done: 0 }) };
+        let file = range.within(&bundle);
         let mut buffer = [0; CHUNK];
         let end = job.bytes.min(done + BYTES_PER_STEP);
         while done < end {
             let now = (end - done).min(CHUNK as u64);
             let chunk = buffer.get_mut(..now as usize).unwrap_or_default();
             let to = GuestAddress(job.to.0 + done);
-            godwit_guest::file::File::read(&file, job.offset + done, chunk)
-                .map_err(|_| StartError::Unreachable(to))?;
+            file.read(job.offset + done, chunk).map_err(|_| StartError::Unreachable(to))?;
             door.write(to, chunk).map_err(|_| StartError::Unreachable(to))?;
             done += now;
         }
@@ -255,9 +273,10 @@ pub(crate) fn assemble(
     let mut table_frames = TableFrames::default();
     let mapped = {
         let mut open = table_frames.open(state.machine.memory(), state.cpu.frames());
-        NestedTables::<Npt>::new(&mut open, memory::largest_leaf(description.pages)).and_then(|mut tables| {
+        let largest = memory::largest_leaf(description.pages, state.machine.description());
+        NestedTables::<Npt>::new(&mut open, largest).map_err(MapError::from).and_then(|mut tables| {
             for segment in ram.segments() {
-                tables.map(&mut open, segment.start.0, segment.run.start(), segment.run.frames(), Rights::ALL)?;
+                tables.map(&mut open, segment.start.0, segment.run.range(), Rights::all())?;
             }
             Ok(tables)
         })

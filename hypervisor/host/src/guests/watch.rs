@@ -6,43 +6,39 @@ use godwit_guest::bundle::Bundle;
 
 use super::{
     End, Entry, Origin, Phase, RunState,
-    files::{BundleFiles, FileInModule, ModuleFile},
+    files::{BundleFiles, ModuleFile},
     slots::{self, MAX_SLOTS},
     start,
 };
-use crate::{machine::CpuNumber, state::HostState};
+use crate::{excerpt::Excerpt, machine::CpuNumber, state::HostState};
 
 /// Reads what guests the boot modules describe. What cannot be used is logged and left out.
 pub(crate) fn read_bundles(state: &mut HostState<'_, '_>) {
     for (module, info) in state.startup.boot.modules.iter().enumerate() {
-        let file = ModuleFile::new(state.machine.memory(), module, 0, info.bytes, &info.name);
+        let file = ModuleFile { memory: state.machine.memory(), module, bytes: info.bytes };
         let bundle = match Bundle::read(&file) {
             Ok(bundle) => bundle,
             Err(error) => {
-                log::warn!("boot module {module} is no guest bundle: {error}");
+                log::warn!("boot module {module} holds no guests: {error}");
                 continue;
             }
         };
+        for refused in bundle.refused() {
+            let name = Excerpt::new(&refused.name);
+            log::warn!("guest {name} in boot module {module} is left out: {}", refused.error);
+        }
         for guest in bundle.guests() {
-            let guest = match guest {
-                Ok(guest) => guest,
-                Err(error) => {
-                    log::warn!("a guest in boot module {module} is left out: {error}");
-                    continue;
-                }
-            };
             let name = &guest.description.name;
             if state.roster.find(name.as_str()).is_some() {
-                log::warn!("a second guest called {name}, in boot module {module}, is left out: names are used once");
+                log::warn!("a second guest called {name}, in boot module {module}, is left out: a name is one guest's");
                 continue;
             }
-            let place = |file: &godwit_guest::bundle::FileRange| FileInModule {
-                name: String::from(file.name.as_str()),
-                offset: file.offset,
-                bytes: file.bytes,
+            let files = BundleFiles {
+                module,
+                module_bytes: info.bytes,
+                kernel: guest.kernel.clone(),
+                initrd: guest.initrd.clone(),
             };
-            let files =
-                BundleFiles { module, kernel: place(&guest.kernel), initrd: guest.initrd.as_ref().map(place) };
             state.roster.add(Entry::new(guest.description.clone(), Origin::Bundle(files)));
         }
     }

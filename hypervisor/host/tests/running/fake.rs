@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use godwit_frames::{FRAME_BYTES, FrameRun};
+use godwit_frames::{FRAME_BYTES, FrameRun, Order};
 use godwit_guest::vcpu::{VcpuError, VirtualCpu};
 use godwit_host::{
     description::{CpuInfo, CpuState, Description, Feature, PciFunction, Virtualization},
@@ -116,6 +116,7 @@ fn description(cpus: u16) -> Description {
             Feature { name: "vGIF", present: true },
             Feature { name: "flush-by-ASID", present: false },
         ],
+        largest_leaf: Order::HUGE,
         physical_address_bits: 40,
         tsc_hz: 2_394_560_000,
         tsc_source: "ACPI PM timer",

@@ -2,6 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use godwit_frames::Order;
 use godwit_host::{description::Description, machine::Incarnation};
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -108,6 +109,8 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             cpu_model: String::from(features.brand.as_str()),
             virtualization: report.virtualization,
             features: report.features,
+            // Nested tables of SVM have the leaves of ordinary ones (APM vol. 2, 15.25.5).
+            largest_leaf: if features.gigabyte_pages { Order::HUGE } else { Order::LARGE },
             physical_address_bits: features.physical_address_bits,
             tsc_hz,
             tsc_source,
