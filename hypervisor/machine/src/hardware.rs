@@ -19,6 +19,7 @@ use crate::{
     cpu::{local, processor::ThisProcessor, random::Generator},
     features::Processor,
     memory::frame_access::DirectMemory,
+    nic::adapter::Adapter,
     power::Power,
     provoke,
     time::{clock, tsc},
@@ -38,6 +39,7 @@ pub struct Hardware {
     pub(crate) memory: DirectMemory,
     /// Seconds since 1970 when the host's clock was at zero.
     pub(crate) wall_clock_start_s: Option<i64>,
+    pub(crate) network: Option<Adapter>,
     pub(crate) power: Power,
     pub(crate) generator: Option<Generator>,
     pub(crate) incarnation: Option<Incarnation>,
@@ -71,7 +73,7 @@ impl Machine for Hardware {
     }
 
     fn network(&self) -> Option<&dyn NetworkDevice> {
-        None
+        self.network.as_ref().map(|adapter| adapter as &dyn NetworkDevice)
     }
 
     fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
@@ -124,7 +126,10 @@ impl Machine for Hardware {
         if cpu.number() == BOOT_CPU && !console::interrupts() {
             sleep_ns = Some(sleep_ns.unwrap_or(u64::MAX).min(CONSOLE_LOOK_NS));
         }
-        if cpu.has_mail() || sleep_ns.is_some_and(|ns| ns < SHORTEST_SLEEP_NS) {
+        // A frame's interrupt may have come, and been served, in an earlier window for interrupts.
+        let has_frames = || self.network.as_ref().is_some_and(Adapter::ends_sleep);
+        let is_awaited = cpu.has_mail() || cpu.number() == BOOT_CPU && has_frames();
+        if is_awaited || sleep_ns.is_some_and(|ns| ns < SHORTEST_SLEEP_NS) {
             // The loop's one window for interrupts.
             interrupts::enable();
             interrupts::disable();
@@ -133,7 +138,7 @@ impl Machine for Hardware {
         if let Some(ns) = sleep_ns {
             start_timer(ns);
         }
-        // Mail that arrives from here on interrupts the halt: its kick waits until interrupts are on, one instruction before.
+        // Mail or a frame that arrives from here on interrupts the halt: the interrupt waits until interrupts are on, one instruction before.
         interrupts::enable_and_hlt();
         interrupts::disable();
         if sleep_ns.is_some() {
