@@ -42,7 +42,7 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
     let outcome = match exit.reason {
         Reason::Host | Reason::InterruptWindow => Outcome::Elsewhere,
         Reason::Cpuid => {
-            instructions::cpuid(machine, guest);
+            instructions::cpuid(guest);
             Outcome::Done
         }
         Reason::Halt => {

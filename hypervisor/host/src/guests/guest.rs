@@ -64,7 +64,7 @@ pub struct Guest {
     /// Its clocks.
     pub clock: GuestClock,
     /// What its CPUID answers.
-    pub baseline: &'static Baseline,
+    pub baseline: Baseline,
     /// What other MSRs answer.
     pub msr_policy: MsrPolicy,
     /// Whether it may run.

@@ -1,22 +1,17 @@
 //! Instructions that the host carries out for a guest: CPUID, IN, OUT, RDMSR, WRMSR, XSETBV.
 
 use godwit_devices::Now;
-use godwit_guest::{
-    baseline::CpuidContext,
-    cpu::General,
-    msr_policy::Answer,
-    vcpu::Event,
-};
+use godwit_guest::{baseline::CpuidContext, cpu::General, vcpu::Event};
 
-use super::{exits::Outcome, guest::Guest, host_cpuid::HostLeaves};
+use super::{exits::Outcome, guest::Guest};
 use crate::machine::Machine;
 
-pub(super) fn cpuid(machine: &dyn Machine, guest: &mut Guest) {
+pub(super) fn cpuid(guest: &mut Guest) {
     let control = guest.vcpu.system().control;
-    let context = CpuidContext { xcr0: control.xcr0, cr4: control.cr4, apic_id: 0 };
+    let context = CpuidContext { apic_id: 0, cpus: 1, cr4: control.cr4, xcr0: control.xcr0 };
     let registers = guest.vcpu.registers();
     let (leaf, subleaf) = (registers.get(General::Rax) as u32, registers.get(General::Rcx) as u32);
-    let answer = guest.baseline.answer(leaf, subleaf, &context, &HostLeaves(machine));
+    let answer = guest.baseline.answer(leaf, subleaf, &context);
     registers.set_32(General::Rax, answer.eax);
     registers.set_32(General::Rbx, answer.ebx);
     registers.set_32(General::Rcx, answer.ecx);
@@ -44,9 +39,9 @@ pub(super) fn read_msr(guest: &mut Guest, now: Now) -> Outcome {
         answer.ok()
     } else {
         match guest.msr_policy.read(msr) {
-            Answer::Value(value) => Some(value),
-            Answer::Refused { first } => {
-                say_unknown(guest, msr, "read", first);
+            Ok(value) => Some(value),
+            Err(refused) => {
+                say_unknown(guest, msr, "read", refused.first);
                 None
             }
         }
@@ -71,9 +66,9 @@ pub(super) fn write_msr(machine: &dyn Machine, guest: &mut Guest, now: Now) -> O
         answer.is_ok()
     } else {
         match guest.msr_policy.write(msr, value) {
-            Answer::Value(_) => true,
-            Answer::Refused { first } => {
-                say_unknown(guest, msr, "write", first);
+            Ok(()) => true,
+            Err(refused) => {
+                say_unknown(guest, msr, "write", refused.first);
                 false
             }
         }

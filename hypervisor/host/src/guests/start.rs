@@ -219,7 +219,7 @@ impl StartTask {
         for (at, bytes) in &plan.writes {
             door.write(*at, bytes).map_err(|_| StartError::Unreachable(*at))?;
         }
-        let baseline = Baseline::newest();
+        let baseline = Baseline::DEFAULT;
         baseline.satisfied_by(&HostLeaves(machine)).map_err(StartError::Baseline)?;
         let config = board_config(&self.description, machine);
         let clock = GuestClock::showing(machine, Now { time: GuestTime(0), tsc: 0 });
@@ -248,7 +248,7 @@ pub(crate) struct Parts {
     pub(crate) activity: Activity,
     pub(crate) board: Board,
     pub(crate) clock: GuestClock,
-    pub(crate) baseline: &'static Baseline,
+    pub(crate) baseline: Baseline,
 }
 
 /// The board of a guest that starts now.
@@ -300,7 +300,7 @@ pub(crate) fn assemble(
         board,
         clock,
         baseline,
-        msr_policy: MsrPolicy::default(),
+        msr_policy: MsrPolicy::new(),
         state: RunState::Running,
         exits: ExitCounters::default(),
     }))
