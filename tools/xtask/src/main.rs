@@ -3,6 +3,7 @@
 
 mod bench;
 mod build;
+mod bundle;
 mod demo;
 mod lints;
 mod process;
@@ -33,6 +34,8 @@ enum Task {
     Build,
     /// Set up, then run every check and every test
     Test(test::Options),
+    /// Pack guests and their kernels into one boot module
+    Bundle(bundle::Options),
     /// Boot one host in QEMU, with its monitor on this terminal
     Run(run::Options),
     /// Set up, build, and show two hosts booting side by side
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(done),
         Task::Build => build::run().map(done),
         Task::Test(options) => test::run(&options),
+        Task::Bundle(options) => bundle::run(&options).map(done),
         Task::Run(options) => run::run(&options).map(done),
         Task::Demo(options) => demo::run(&options).map(done),
         Task::Bench(options) => bench::run(&options).map(done),

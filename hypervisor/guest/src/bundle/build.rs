@@ -9,7 +9,7 @@ use super::{
     header::{HEADER_BYTES, Header},
     manifest::{FileEntry, GuestEntry, Manifest},
 };
-use crate::description::GuestDescription;
+use crate::{description::GuestDescription, file::Bytes};
 
 /// A file that a [`Builder`] was given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +48,13 @@ impl Builder {
         });
         self.contents.push(content);
         u32::try_from(index).map(FileId).map_err(|_| BuildError::Files)
+    }
+
+    /// A file that was added, or `None` for one of another builder.
+    pub fn packed(&self, file: FileId) -> Option<Bytes<'_>> {
+        let entry = self.manifest.files.get(file.0 as usize)?;
+        let bytes = self.contents.get(file.0 as usize)?;
+        Some(Bytes { name: &entry.name, bytes })
     }
 
     /// Adds a guest that boots from files added before.
