@@ -23,6 +23,7 @@ use crate::{
     power::Power,
     provoke,
     time::{clock, tsc},
+    virtual_cpu::vendor,
 };
 
 /// A timer that fires sooner than this would fire before the processor sleeps.
@@ -77,7 +78,7 @@ impl Machine for Hardware {
     }
 
     fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
-        Err(VcpuError("this build has no world switch yet"))
+        vendor::create()
     }
 
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {

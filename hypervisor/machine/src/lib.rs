@@ -21,8 +21,10 @@ pub mod physical;
 pub mod random;
 #[cfg(test)]
 mod sparse_memory;
+pub mod svm;
 pub mod symbols;
 pub mod time;
+pub mod virtual_cpu;
 
 #[cfg(feature = "kernel")]
 pub mod apic;

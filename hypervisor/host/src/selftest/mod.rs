@@ -10,6 +10,7 @@ mod heap;
 mod mailbox;
 mod random;
 mod runner;
+mod vcpu;
 
 use alloc::{boxed::Box, string::String};
 
@@ -60,7 +61,7 @@ pub(crate) trait Check {
 }
 
 /// Every selftest by name; `all` runs those that come back.
-pub static SELFTESTS: [Selftest; 16] = [
+pub static SELFTESTS: [Selftest; 17] = [
     check("frames", "allocates and frees in many patterns; the report comes back to what it was", || {
         Box::new(frames::FramesCheck::default())
     }),
@@ -70,6 +71,9 @@ pub static SELFTESTS: [Selftest; 16] = [
     check("random", "hardware randomness is there and does not repeat", || Box::new(random::RandomCheck)),
     check("mailbox", "every running CPU answers", || Box::new(mailbox::MailboxCheck::default())),
     check("heap", "allocations keep their content apart", || Box::new(heap::HeapCheck)),
+    check("vcpu", "a tiny guest runs: exits, ports, interrupts, registers kept", || {
+        Box::new(vcpu::VcpuCheck::default())
+    }),
     fault("panic", "a Rust panic", Fault::Panic),
     fault("divide", "a division by zero (#DE)", Fault::DivideError),
     fault("opcode", "an undefined instruction (#UD)", Fault::InvalidOpcode),

@@ -32,6 +32,7 @@ use crate::{
         calibrate::{self, PmTimer},
         tsc, wall_clock,
     },
+    virtual_cpu::vendor,
 };
 
 /// COM1's interrupt on the ISA bus.
@@ -85,6 +86,9 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             ));
         }
     }
+    // Before other processors start: each enables it for itself.
+    let report = features::virtualization(&ThisProcessor);
+    vendor::start(report.virtualization, features, ground.frames);
     let cpus = processors::start(ground, tsc_hz, &listed.apic_ids, &mut notes);
 
     let power = Power::find(&platform, &mut frames);
@@ -106,7 +110,6 @@ pub(super) fn find(ground: &Ground) -> Hardware {
         generator.fill(&mut name).ok().map(|()| Incarnation(u128::from_le_bytes(name)))
     });
     frames.handle().drain();
-    let report = features::virtualization(&ThisProcessor);
     Hardware {
         description: Description {
             cpu_vendor: String::from(features.vendor.as_str()),

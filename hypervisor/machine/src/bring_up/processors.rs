@@ -25,6 +25,7 @@ use crate::{
         table_frames::TableFrames,
     },
     time::{calibrate, tsc},
+    virtual_cpu::vendor,
 };
 
 /// The machine, once it is known to all: started processors wait for it before they enter their loops.
@@ -101,6 +102,7 @@ fn started(tables: &'static mut Tables, stacks: Stacks) -> ! {
     // First the APIC: it is how this processor stops the others when anything below faults.
     local_apic::enable();
     control::protect(&ground.features);
+    vendor::enable_this_cpu();
     let cpu = local::this();
     cpu.set_timer_hz(calibrate::local_apic_timer(tsc::frequency()));
     tsc::compare_with_others();

@@ -1,11 +1,14 @@
 //! Control registers and model-specific registers that bring-up sets on every processor.
 
+use core::arch::asm;
+
 use x86_64::registers::{
     control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags},
     model_specific::Msr,
+    xcontrol::XCr0,
 };
 
-use crate::features::Features;
+use crate::{features::Features, virtual_cpu::extended_state::Format};
 
 /// IA32_MCG_CAP, IA32_MCG_CTL and the first bank's control register (SDM vol. 3, 17.3; APM vol. 2, 9.3).
 const MCG_CAP: u32 = 0x179;
@@ -43,6 +46,28 @@ pub fn protect(features: &Features) {
     if features.machine_check {
         enable_machine_check_banks();
     }
+}
+
+/// Lets the calling processor save and restore the extended state of guests. The host's own code uses SSE only.
+pub fn enable_extended_state(format: &Format) {
+    if !format.has_xsave() {
+        return;
+    }
+    // SAFETY: the processor has XSAVE and all of these components, x87 and SSE among them.
+    unsafe {
+        Cr4::update(|cr4| cr4.insert(Cr4Flags::OSXSAVE));
+        XCr0::write_raw(format.components());
+    }
+}
+
+/// The bits that MXCSR can have, as FXSAVE stores them: 0 from processors that do not say (APM vol. 2, 11.4.4).
+pub fn mxcsr_mask() -> u32 {
+    #[repr(align(16))]
+    struct Image([u32; 128]);
+    let mut image = Image([0; 128]);
+    // SAFETY: the image is 512 bytes, aligned to 16, and SSE is on since the boot path.
+    unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut image, options(nostack, preserves_flags)) };
+    image.0[7]
 }
 
 /// Banks that MCG_CAP counts, as far as they can be named.

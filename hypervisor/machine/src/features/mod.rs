@@ -7,7 +7,10 @@
 use arrayvec::ArrayString;
 use raw_cpuid::{CpuId, CpuIdReader, CpuIdResult};
 
-pub use self::report::{VirtualizationReport, virtualization};
+pub use self::{
+    report::{VirtualizationReport, virtualization},
+    svm::is_svm_disabled,
+};
 
 mod report;
 mod svm;

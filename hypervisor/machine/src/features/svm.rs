@@ -42,10 +42,14 @@ pub(super) fn report<R: CpuIdReader>(processor: &impl Processor, cpuid: &CpuId<R
     }
 }
 
+/// Whether the firmware disabled SVM. Some emulators have SVM but not this register: then nothing disables it.
+pub fn is_svm_disabled(processor: &impl Processor) -> bool {
+    processor.read_msr(VM_CR).is_some_and(|value| value & SVMDIS != 0)
+}
+
 /// The test of 15.4, "Enabling SVM", and what Godwit asks beyond it.
 fn usable(processor: &impl Processor, svm: Option<&SvmFeatures>) -> Virtualization {
-    // Some emulators have SVM but not this register: then nothing disables it.
-    let disabled = processor.read_msr(VM_CR).is_some_and(|value| value & SVMDIS != 0);
+    let disabled = is_svm_disabled(processor);
     let locked = svm.is_some_and(SvmFeatures::has_svm_lock);
     match (disabled, locked) {
         (true, false) => Virtualization::Missing(

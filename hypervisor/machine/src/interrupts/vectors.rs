@@ -10,6 +10,8 @@ pub const BREAKPOINT: u8 = 3;
 pub const DOUBLE_FAULT: u8 = 8;
 /// #PF.
 pub const PAGE_FAULT: u8 = 14;
+/// #AC.
+pub const ALIGNMENT_CHECK: u8 = 17;
 /// #MC.
 pub const MACHINE_CHECK: u8 = 18;
 

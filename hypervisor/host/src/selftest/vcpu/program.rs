@@ -1,0 +1,105 @@
+//! The tiny guest: one frame of 32-bit code and data, shown to it by four tables.
+
+use godwit_frames::{FRAME_BYTES, FrameRun, HostFrame};
+use godwit_guest::cpu::{Attributes, CpuState, General, Segment, Segments, Table};
+
+use crate::machine::{HostMemory, OutsideRun};
+
+/// Frames of the whole guest, of which the tables are the first four.
+pub(super) const FRAMES: u64 = 5;
+const TABLES: u64 = 4;
+const GUEST: u64 = TABLES * FRAME_BYTES;
+/// Present, writable, user (and for EPT: readable, writable, executable); with these no more than that in both formats.
+const ENTRY: u64 = 0b111;
+
+/// What each CPUID of the program adds to RIP.
+pub(super) const CPUID_BYTES: u64 = 2;
+/// Likewise OUT to a port named in the instruction.
+pub(super) const OUT_BYTES: u64 = 2;
+/// Likewise HLT.
+pub(super) const HLT_BYTES: u64 = 1;
+
+/// Where the program begins.
+pub(super) const START: u64 = 0x000;
+/// Where its loop of CPUID and a jump begins.
+pub(super) const LOOP: u64 = 0x060;
+/// Port that it writes the sum of EAX and EBX to.
+pub(super) const SUM_PORT: u16 = 0x80;
+/// Port that its interrupt handler writes to.
+pub(super) const INTERRUPT_PORT: u16 = 0x81;
+/// The interrupt that it has a handler for.
+pub(super) const VECTOR: u8 = 0x20;
+/// What it loads into XMM0.
+pub(super) const PATTERN: [u8; 16] = *b"a godwit's flock";
+/// Where it stores XMM0 after an exit.
+pub(super) const STORED: u64 = 0x810;
+
+const HANDLER: u64 = 0x080;
+const LOADED: u64 = 0x800;
+const DESCRIPTORS: u64 = 0x880;
+const INTERRUPTS: u64 = 0x900;
+const STACK_TOP: u64 = FRAME_BYTES;
+const CODE_SELECTOR: u16 = 0x08;
+const DATA_SELECTOR: u16 = 0x10;
+
+const MAIN: [u8; 30] = [
+    0x0f, 0xa2, // cpuid
+    0x01, 0xd8, // add eax, ebx
+    0xe7, 0x80, // out 0x80, eax
+    0x0f, 0x10, 0x05, 0x00, 0x08, 0x00, 0x00, // movups xmm0, [0x800]
+    0x0f, 0xa2, // cpuid
+    0x0f, 0x11, 0x05, 0x10, 0x08, 0x00, 0x00, // movups [0x810], xmm0
+    0xf4, // hlt
+    0xfb, // sti
+    0x90, // nop
+    0x90, // nop
+    0x0f, 0xa2, // cpuid
+    0xeb, 0xfe, // jmp to itself
+];
+const CPUID_LOOP: [u8; 4] = [0x0f, 0xa2, 0xeb, 0xfc]; // cpuid; jmp to it
+const INTERRUPT_HANDLER: [u8; 3] = [0xe6, 0x81, 0xcf]; // out 0x81, al; iret
+
+/// Writes tables and program into `run`, which has [`FRAMES`] frames at least.
+pub(super) fn write(memory: &dyn HostMemory, run: &FrameRun) -> Result<(), OutsideRun> {
+    memory.zero(run, 0, FRAMES * FRAME_BYTES)?;
+    for level in 0..TABLES {
+        let next = run.start().number() + level + 1;
+        memory.store(run, level * FRAME_BYTES, HostFrame::new(next).address() | ENTRY)?;
+    }
+    // A 32-bit interrupt gate, then flat code and data of 4 GiB (APM vol. 2, 4.7 and 4.8).
+    let gate = HANDLER | u64::from(CODE_SELECTOR) << 16 | 0x8e << 40;
+    memory.store(run, GUEST + INTERRUPTS + 8 * u64::from(VECTOR), gate)?;
+    memory.store(run, GUEST + DESCRIPTORS + u64::from(CODE_SELECTOR), 0x00cf_9b00_0000_ffff)?;
+    memory.store(run, GUEST + DESCRIPTORS + u64::from(DATA_SELECTOR), 0x00cf_9300_0000_ffff)?;
+    let pieces: [(u64, &[u8]); 4] =
+        [(START, &MAIN), (LOOP, &CPUID_LOOP), (HANDLER, &INTERRUPT_HANDLER), (LOADED, &PATTERN)];
+    pieces.iter().try_for_each(|(at, bytes)| memory.write(run, GUEST + at, bytes))
+}
+
+/// What the guest stored of XMM0.
+pub(super) fn stored(memory: &dyn HostMemory, run: &FrameRun) -> Result<[u8; 16], OutsideRun> {
+    let mut bytes = [0; 16];
+    memory.read(run, GUEST + STORED, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The state at reset, changed to 32-bit protected mode without paging, at the start of the program.
+pub(super) fn enter(state: &mut CpuState) {
+    const CR0: u64 = 0x11; // PE, ET
+    const CR4: u64 = 1 << 9; // OSFXSR
+    let data = Segment {
+        selector: DATA_SELECTOR,
+        attributes: Attributes(0xc93),
+        limit: u32::MAX,
+        base: 0,
+    };
+    let code = Segment { selector: CODE_SELECTOR, attributes: Attributes(0xc9b), ..data };
+    let Segments { ldtr, tr, .. } = state.segments;
+    state.segments = Segments { es: data, cs: code, ss: data, ds: data, fs: data, gs: data, ldtr, tr };
+    state.gdtr = Table { limit: 0x17, base: DESCRIPTORS };
+    state.idtr = Table { limit: 8 * u16::from(VECTOR) + 7, base: INTERRUPTS };
+    state.control.cr0 = CR0;
+    state.control.cr4 = CR4;
+    state.registers.rip = START;
+    state.registers.set(General::Rsp, STACK_TOP);
+}

@@ -1,0 +1,166 @@
+//! A virtual CPU on SVM: the control block, what is not in it, and what waits for the next entry.
+
+mod entry;
+mod msr;
+mod nmi;
+mod virtual_cpu;
+
+use core::ops::DerefMut;
+
+use godwit_frames::HostFrame;
+use godwit_guest::{
+    cpu::{CpuState, Registers},
+    vcpu::Event,
+};
+
+use self::nmi::NmiBlocking;
+use super::{
+    asid::Residence,
+    capabilities::Capabilities,
+    intercepts,
+    switch::{Crossing, WorldSwitch},
+    vmcb::{Clean, NESTED_PAGING, VirtualInterrupt, Vmcb},
+};
+use crate::virtual_cpu::{
+    extended_state::{Area, Format},
+    limits::Limits,
+    reset,
+};
+
+/// What is the same for every virtual CPU of a host.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What this processor's SVM has.
+    pub capabilities: Capabilities,
+    /// Which state it takes.
+    pub limits: Limits,
+    /// Which extended state it saves.
+    pub format: Format,
+    /// Physical address of the I/O permission map.
+    pub io_map: u64,
+    /// Physical address of the MSR permission map.
+    pub msr_map: u64,
+}
+
+/// The part of a virtual CPU that lies in frames: what the processor reads and writes by physical address, and its neighbour.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The control block.
+    pub vmcb: Vmcb,
+    /// The FPU's state.
+    pub extended_state: Area,
+}
+
+/// Frames of a [`Block`]; their physical addresses follow each other.
+pub const BLOCK_FRAMES: u64 = 2;
+
+const _: () = assert!(size_of::<Block>() as u64 == BLOCK_FRAMES * godwit_frames::FRAME_BYTES);
+
+impl Block {
+    /// A block for a guest that has not run yet; nothing in it is a valid state yet.
+    pub const fn new() -> Self {
+        Self { vmcb: Vmcb::zero(), extended_state: Area::at_reset() }
+    }
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One virtual CPU, whose block lies in `B` and that `S` runs.
+pub struct Vcpu<B, S> {
+    setup: &'static Setup,
+    switch: S,
+    block: B,
+    /// RAX, RSP, RIP and RFLAGS are copied from and to the block at exit and entry.
+    registers: Registers,
+    /// Registers that are not in the block.
+    crossing: Crossing,
+    debug_control: u64,
+    tsc_offset: u64,
+    /// The nested tables that the last run used.
+    tables: Option<HostFrame>,
+    /// No cached translation may be used at the next entry.
+    stale: bool,
+    residence: Option<Residence>,
+    /// To be delivered at the next entry.
+    pending: Option<Event>,
+    nmi: NmiBlocking,
+}
+
+impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
+    /// A virtual CPU in its reset state, whose block is `block`, whatever that holds.
+    pub fn new(setup: &'static Setup, mut block: B, switch: S) -> Self {
+        let control = block.vmcb.control_mut(Clean::all());
+        control.intercept_exceptions = intercepts::EXCEPTIONS;
+        control.intercept_first = intercepts::FIRST;
+        control.intercept_second = intercepts::SECOND;
+        control.iopm_base = setup.io_map;
+        control.msrpm_base = setup.msr_map;
+        control.virtual_interrupt = VirtualInterrupt::MASKING;
+        control.nested_paging = NESTED_PAGING;
+        let mut vcpu = Self {
+            setup,
+            switch,
+            block,
+            registers: Registers::default(),
+            crossing: Crossing::default(),
+            debug_control: 0,
+            tsc_offset: 0,
+            tables: None,
+            stale: true,
+            residence: None,
+            pending: None,
+            nmi: NmiBlocking::None,
+        };
+        vcpu.load(&reset::state(&setup.format));
+        vcpu
+    }
+
+    /// Takes a state that was checked.
+    fn load(&mut self, state: &CpuState) {
+        super::state::load(&mut self.block.vmcb, state);
+        self.block.extended_state.set_bytes(&self.setup.format, &state.fpu);
+        self.registers = state.registers;
+        self.crossing = Crossing {
+            general: [0; 16],
+            debug_addresses: state.debug.addresses,
+            xcr0: state.control.xcr0,
+            tsc_aux: state.msrs.tsc_aux,
+        };
+        self.debug_control = state.msrs.debug_control;
+        self.tsc_offset = state.tsc.wrapping_sub(self.switch.tsc());
+        self.pending = state.pending;
+        self.set_window(false);
+        self.set_nmi_blocking(if state.nmi_blocked { NmiBlocking::UntilIret } else { NmiBlocking::None });
+        // Translations of the state before are none of this one.
+        self.stale = true;
+    }
+
+    /// Asks for an exit when the guest can take an interrupt, by a virtual interrupt of the highest priority that is never
+    /// delivered: its intercept comes first.
+    fn set_window(&mut self, wanted: bool) {
+        const WINDOW: VirtualInterrupt = VirtualInterrupt::PENDING
+            .union(VirtualInterrupt::PRIORITY)
+            .union(VirtualInterrupt::IGNORE_TASK_PRIORITY);
+        if self.block.vmcb.control().intercept_first.contains(intercepts::First::VINTR) == wanted {
+            return;
+        }
+        let control = self.block.vmcb.control_mut(Clean::INTERCEPTS | Clean::VIRTUAL_INTERRUPT);
+        control.intercept_first.set(intercepts::First::VINTR, wanted);
+        control.virtual_interrupt.set(WINDOW, wanted);
+    }
+
+    /// Notes how NMIs are held off, and intercepts what will end that.
+    fn set_nmi_blocking(&mut self, blocking: NmiBlocking) {
+        self.nmi = blocking;
+        let wanted = blocking == NmiBlocking::UntilIret;
+        if self.block.vmcb.control().intercept_first.contains(intercepts::First::IRET) != wanted {
+            let control = self.block.vmcb.control_mut(Clean::INTERCEPTS);
+            control.intercept_first.set(intercepts::First::IRET, wanted);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The vendor's half that makes virtual CPUs here, picked once at boot.
+
+use alloc::boxed::Box;
+
+use godwit_frames::Frames;
+use godwit_guest::vcpu::{VcpuError, VirtualCpu};
+use godwit_host::description::Virtualization;
+use spin::Once;
+
+use super::{
+    extended_state::Format,
+    limits::Limits,
+};
+use crate::{
+    cpu::{control, local, processor::ThisProcessor},
+    features::Features,
+    svm,
+};
+
+/// What a vendor's half is given.
+pub struct Ground {
+    /// Where frames come from, and go back to.
+    pub frames: &'static Frames<'static>,
+    /// Which state this processor takes.
+    pub limits: Limits,
+    /// Which extended state it saves.
+    pub format: Format,
+}
+
+/// The vendor's half, or why there is none.
+static VENDOR: Once<Result<svm::host::Host, &'static str>> = Once::new();
+
+/// Picks the vendor's half and enables it on the calling processor, the first. Others follow by [`enable_this_cpu`].
+pub fn start(virtualization: Virtualization, features: &Features, frames: &'static Frames<'static>) {
+    VENDOR.call_once(|| match virtualization {
+        Virtualization::Svm => {
+            let limits = Limits::read(&ThisProcessor, features.physical_address_bits);
+            let format = Format::read(&ThisProcessor, features.xsave, control::mxcsr_mask());
+            svm::host::Host::new(Ground { frames, limits, format })
+        }
+        Virtualization::Vmx => Err("this build runs guests by SVM only, and this processor has VMX"),
+        Virtualization::Missing(why) => Err(why),
+    });
+    enable_this_cpu();
+}
+
+/// Makes the calling processor ready to run virtual CPUs, where there can be any.
+pub fn enable_this_cpu() {
+    let Some(Ok(vendor)) = VENDOR.get() else { return };
+    if let Err(why) = vendor.enable_this_cpu() {
+        log::warn!("{} runs no guests: {why}", local::this().number());
+    }
+}
+
+/// A new virtual CPU in its reset state.
+///
+/// # Errors
+/// [`VcpuError`] with the reason: the processor cannot, or memory is short.
+pub fn create() -> Result<Box<dyn VirtualCpu>, VcpuError> {
+    match VENDOR.get() {
+        Some(Ok(vendor)) => vendor.create(),
+        Some(Err(why)) => Err(VcpuError(why)),
+        None => Err(VcpuError("the processor was not asked yet what it has")),
+    }
+}
