@@ -3,6 +3,7 @@
 mod fragment;
 mod help;
 mod log;
+mod network;
 mod power;
 mod selftest;
 mod show;
@@ -47,7 +48,7 @@ pub(super) struct Command {
 }
 
 /// Every command, in the order in which help lists them.
-pub(super) static COMMANDS: [Command; 13] = [
+pub(super) static COMMANDS: [Command; 15] = [
     Command {
         name: "help",
         usage: "[COMMAND]",
@@ -95,6 +96,22 @@ pub(super) static COMMANDS: [Command; 13] = [
         details: "",
         words: &[],
         run: show::pci,
+    },
+    Command {
+        name: "network",
+        usage: "",
+        about: "the host's address, its traffic, and its peers",
+        details: "",
+        words: &[],
+        run: network::network,
+    },
+    Command {
+        name: "ping",
+        usage: "HOST",
+        about: "ask a host three times whether it is there",
+        details: "HOST is the name of a peer, or an IPv4 address in this host's network.",
+        words: &[],
+        run: network::ping,
     },
     Command {
         name: "log",
