@@ -75,6 +75,19 @@ impl<'a, 'm> Host<'a, 'm> {
                 self.state.cpu.rest(earliest);
             }
             _ => {}
+    /// One turn of the loop: mail, the network, then the monitor or the job it runs, then sleep where nothing waits.
+    pub fn turn(&mut self) {
+        self.state.serve_mail();
+        self.state.cpu.frames().poll();
+        let is_network_busy = self.state.serve_network();
+        // Writing to the console cannot fail. Were it to, the next turn would go on where this one stopped.
+        let wish = self.advance().unwrap_or(Wish::Turn);
+        self.console.flush();
+        if let Wish::Sleep(deadline) = wish
+            && !is_network_busy
+        {
+            let network = self.state.network_deadline();
+            self.state.cpu.rest(deadline.into_iter().chain(network).min());
         }
     }
 

@@ -19,6 +19,7 @@ pub mod log_line;
 pub mod machine;
 mod monitor;
 pub mod name;
+pub mod network;
 pub mod pci_names;
 pub mod picture;
 mod round;

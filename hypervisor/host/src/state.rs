@@ -7,6 +7,8 @@ use crate::{
     fragment::Pins,
     guests::{GuestTable, Roster},
     machine::Machine,
+    machine::{Instant, Machine},
+    network::{Network, NoNetwork},
     round::{CpuSet, Question, Round},
     startup::Startup,
 };
@@ -22,6 +24,8 @@ pub(crate) struct HostState<'a, 'm> {
     pub(crate) startup: Startup<'a>,
     /// The first CPU's own loop.
     pub(crate) cpu: CpuLoop<'a, 'm>,
+    /// The host's network, or why it has none.
+    pub(crate) network: Result<Network<'a>, NoNetwork>,
     /// Frames held to keep memory fragmented.
     pub(crate) pins: Pins,
     /// The question that is out to all CPUs, if any.
@@ -43,6 +47,8 @@ impl<'a, 'm> HostState<'a, 'm> {
             guests,
             roster: Roster::default(),
             cpu: CpuLoop::new(machine, frames, guests),
+            cpu: CpuLoop::new(machine, frames),
+            network: Network::open(machine, startup.command_line.options.address),
             pins: Pins::default(),
             round: None,
             rounds_started: 0,
@@ -59,6 +65,19 @@ impl<'a, 'm> HostState<'a, 'm> {
         if let Some(round) = self.round.as_mut().filter(|round| round.has_unasked()) {
             round.ask(self.machine);
         }
+    }
+
+    /// Serves the network; answers whether there may be more to do at once.
+    pub(crate) fn serve_network(&mut self) -> bool {
+        let now = self.machine.now();
+        // No service takes page datagrams yet: they are counted.
+        self.network.as_mut().is_ok_and(|network| network.turn(now, &mut |_, _| {}))
+    }
+
+    /// When the network has to be served again at the latest.
+    pub(crate) fn network_deadline(&mut self) -> Option<Instant> {
+        let now = self.machine.now();
+        self.network.as_mut().ok().and_then(|network| network.deadline(now))
     }
 
     /// Puts a question to CPUs. The answers are collected in [`Self::round`], whose earlier round ends.

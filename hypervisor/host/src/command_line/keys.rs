@@ -3,7 +3,11 @@
 use log::LevelFilter;
 
 use super::Options;
-use crate::{fragment::FragmentSetting, name::Name};
+use crate::{
+    fragment::FragmentSetting,
+    name::Name,
+    network::{Peers, Subnet},
+};
 
 /// CPUs that `godwit.cpus` may ask for at most.
 pub const MAX_CPUS: u16 = 64;
@@ -21,7 +25,7 @@ pub struct Key {
 }
 
 /// Every key that is known.
-pub static KEYS: [Key; 5] = [
+pub static KEYS: [Key; 7] = [
     Key {
         name: "godwit.host",
         expected: Name::EXPECTED,
@@ -59,5 +63,17 @@ pub static KEYS: [Key; 5] = [
         set: |options, value| {
             FragmentSetting::from_pair(value).map(|setting| options.fragment = Some(setting))
         },
+    },
+    Key {
+        name: "godwit.address",
+        expected: Subnet::EXPECTED,
+        default: "the host has no network address",
+        set: |options, value| Subnet::parse(value).map(|subnet| options.address = Some(subnet)),
+    },
+    Key {
+        name: "godwit.peers",
+        expected: Peers::EXPECTED,
+        default: "no other host is known by name",
+        set: |options, value| Peers::parse(value).map(|peers| options.peers = peers),
     },
 ];

@@ -1,10 +1,12 @@
 //! Whole hosts on a machine that is only pretended: start, monitor, self-tests, fragmentation, mail.
 
 mod editing;
+mod ethernet;
 mod fake;
 mod faults;
 mod fragmentation;
 mod mail;
+mod network;
 mod selftests;
 mod session;
 mod start;

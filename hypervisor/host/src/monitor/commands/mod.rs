@@ -5,6 +5,7 @@ mod fragment;
 mod guests;
 mod help;
 mod log;
+mod network;
 mod power;
 mod selftest;
 mod show;
@@ -61,6 +62,7 @@ pub(super) struct Command {
 
 /// Every command, in the order in which help lists them.
 pub(super) static COMMANDS: [Command; 21] = [
+pub(super) static COMMANDS: [Command; 15] = [
     Command {
         name: "help",
         usage: "[COMMAND]",
@@ -172,6 +174,20 @@ pub(super) static COMMANDS: [Command; 21] = [
         details: "",
         words: Words::Guests,
         run: guests::reset,
+        name: "network",
+        usage: "",
+        about: "the host's address, its traffic, and its peers",
+        details: "",
+        words: &[],
+        run: network::network,
+    },
+    Command {
+        name: "ping",
+        usage: "HOST",
+        about: "ask a host three times whether it is there",
+        details: "HOST is the name of a peer, or an IPv4 address in this host's network.",
+        words: &[],
+        run: network::ping,
     },
     Command {
         name: "log",
