@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_with_it() {
-        let good = image(&packed(&kernel()));
+        let packed_kernel = packed(&kernel());
+        let good = image(&packed_kernel);
         assert!(refusal(b"").contains("no bzImage"));
         assert!(refusal(&good[..0x240]).contains("header ends early"));
         assert!(refusal(&good[..good.len() / 2]).contains("cut short"));
@@ -131,12 +132,12 @@ mod tests {
             image
         };
         assert!(refusal(&with(PROTOCOL, &[7, 2])).contains("protocol 0x207"));
-        assert!(refusal(&with(PAYLOAD_LENGTH, &[0, 0])).contains("promised"));
         assert!(refusal(&with(PAYLOAD_LENGTH, &[0; 4])).contains("empty"));
         assert!(refusal(&with(PAYLOAD_OFFSET, &[0xff; 4])).contains("cut short"));
         let payload = 2 * SECTOR_BYTES + 10;
         assert!(refusal(&with(payload, b"\xfd7zXZ\0")).contains("something else than LZ4"));
         assert!(refusal(&with(payload + 4, &[0xff; 4])).contains("a block is cut short"));
+        assert!(refusal(&with(payload + packed_kernel.len() - 4, &[0xff])).contains("promised"));
         assert!(refusal(&image(&packed(b"no ELF file"))).contains("no ELF file"));
     }
 }

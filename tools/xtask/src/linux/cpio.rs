@@ -86,7 +86,7 @@ mod tests {
             00000001000081ed0000000000000000000000010000000000000005\
             00000000000000000000000000000000\
             0000000500000000\
-            init\0\0\x0012345\0\0\0";
+            init\0\x0012345\0\0\0";
         let bytes = archive.finish();
         assert_eq!(String::from_utf8_lossy(&bytes[..expected.len()]), expected);
         assert_eq!(&bytes[expected.len()..][..6], b"070701");
