@@ -31,4 +31,4 @@ pub use network::{Drops, MAX_FRAME_BYTES, MacAddress, Port, PortCounters, Switch
 pub use raw_frames::{Block, RawFrames};
 pub use spec::{HostSpec, MachineKind, NetworkSpec, OnReset};
 pub use topology::{Fragment, InterfaceAddress, LabAdapter, LabFile, LabHost};
-pub use transcript::Match;
+pub use transcript::{Match, StampedLine};

@@ -6,6 +6,7 @@ mod build;
 mod bundle;
 mod demo;
 mod lints;
+mod linux;
 mod process;
 mod run;
 mod setup;
@@ -38,6 +39,8 @@ enum Task {
     Bundle(bundle::Options),
     /// Boot one host in QEMU, with its monitor on this terminal
     Run(run::Options),
+    /// Fetch the kernel of the Linux test guest, build its initramfs, and say where they lie
+    Linux(linux::command::Options),
     /// Set up, build, and show two hosts booting side by side
     Demo(demo::Options),
     /// Measure, beside the baselines
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Bundle(options) => bundle::run(&options).map(done),
         Task::Run(options) => run::run(&options).map(done),
+        Task::Linux(options) => linux::command::run(&options).map(done),
         Task::Demo(options) => demo::run(&options).map(done),
         Task::Bench(options) => bench::run(&options).map(done),
         Task::Symbolize(options) => symbolize::run(&options).map(done),
