@@ -60,34 +60,21 @@ impl<'a, 'm> Host<'a, 'm> {
         self.phase == Phase::Ready
     }
 
-    /// One turn of the loop: mail, guests that need something, the monitor or the job it runs, this CPU's own guest, then
-    /// sleep where nothing waits.
+    /// One turn of the loop: mail, the network, guests that need something, the monitor or the job it runs, this CPU's own
+    /// guest, then sleep where nothing waits.
     pub fn turn(&mut self) {
         self.state.serve_mail();
         self.state.cpu.frames().poll();
-        let busy = guests::turn(&mut self.state);
+        let busy = self.state.serve_network() | guests::turn(&mut self.state);
         // Writing to the console cannot fail. Were it to, the next turn would go on where this one stopped.
         let wish = self.advance().unwrap_or(Wish::Turn);
         self.console.flush();
         match (self.state.cpu.run_guest(), wish) {
             (Rest::Until(timer), Wish::Sleep(deadline)) if !busy => {
-                let earliest = [timer, deadline].into_iter().flatten().min();
-                self.state.cpu.rest(earliest);
+                let network = self.state.network_deadline();
+                self.state.cpu.rest([timer, deadline, network].into_iter().flatten().min());
             }
             _ => {}
-    /// One turn of the loop: mail, the network, then the monitor or the job it runs, then sleep where nothing waits.
-    pub fn turn(&mut self) {
-        self.state.serve_mail();
-        self.state.cpu.frames().poll();
-        let is_network_busy = self.state.serve_network();
-        // Writing to the console cannot fail. Were it to, the next turn would go on where this one stopped.
-        let wish = self.advance().unwrap_or(Wish::Turn);
-        self.console.flush();
-        if let Wish::Sleep(deadline) = wish
-            && !is_network_busy
-        {
-            let network = self.state.network_deadline();
-            self.state.cpu.rest(deadline.into_iter().chain(network).min());
         }
     }
 
@@ -97,8 +84,9 @@ impl<'a, 'm> Host<'a, 'm> {
                 self.phase = Phase::Preparing;
                 let HostState { machine, frames, startup, .. } = &self.state;
                 banner::write_banner(&mut self.console, startup, *machine, &frames.report())?;
+                let fragment = startup.command_line.options.fragment;
                 guests::read_bundles(&mut self.state);
-                if let Some(setting) = startup.command_line.options.fragment {
+                if let Some(setting) = fragment {
                     let job = FragmentJob::new(&mut self.state, setting);
                     self.monitor.begin_job(Box::new(job));
                 }

@@ -72,7 +72,9 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
         Reason::NotOffered => Outcome::Fault(Event::INVALID_OPCODE),
         Reason::Shutdown => return Next::End(End::TripleFault { rip: guest.vcpu.registers().rip }),
         Reason::Refused { detail } => return Next::End(End::Refused(detail)),
-        Reason::Unexpected { code } => return stuck(guest, "an exit that nothing was expected to cause", code),
+        Reason::Unexpected { code } => {
+            return stuck(guest, "an exit that nothing was expected to cause", code);
+        }
     };
     finish(machine, guest, exit, outcome)
 }
@@ -103,7 +105,13 @@ fn stuck(guest: &mut Guest, why: &'static str, detail: u64) -> Next {
 }
 
 /// An access where the guest has neither RAM nor a device.
-fn absent_memory(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFault, now: Now) -> Next {
+fn absent_memory(
+    machine: &dyn Machine,
+    guest: &mut Guest,
+    exit: &Exit,
+    fault: NestedFault,
+    now: Now,
+) -> Next {
     if guest.ram.place(godwit_guest::GuestAddress(fault.address)).is_some() {
         // All of its RAM is mapped, readable, writable and executable, for as long as it is here.
         return stuck(guest, "its RAM is not mapped: an error of this host", fault.address);

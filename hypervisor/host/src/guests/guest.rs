@@ -4,7 +4,9 @@ use alloc::boxed::Box;
 
 use godwit_devices::Board;
 use godwit_frames::CpuFrames;
-use godwit_guest::{baseline::Baseline, cpu::Activity, description::GuestDescription, msr_policy::MsrPolicy, vcpu::VirtualCpu};
+use godwit_guest::{
+    baseline::Baseline, cpu::Activity, description::GuestDescription, msr_policy::MsrPolicy, vcpu::VirtualCpu,
+};
 use godwit_nested::{NestedTables, Npt};
 
 use super::{ExitCounters, GuestClock, Ram, TableFrames};

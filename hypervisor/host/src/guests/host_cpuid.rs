@@ -8,7 +8,7 @@ use crate::machine::Machine;
 pub(super) struct HostLeaves<'a>(pub(super) &'a dyn Machine);
 
 impl HostCpuid for HostLeaves<'_> {
-    fn leaf(&self, leaf: u32, subleaf: u32) -> CpuidResult {
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuidResult {
         let [eax, ebx, ecx, edx] = self.0.cpuid(leaf, subleaf);
         CpuidResult { eax, ebx, ecx, edx }
     }

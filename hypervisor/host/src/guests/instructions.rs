@@ -60,9 +60,7 @@ pub(super) fn write_msr(machine: &dyn Machine, guest: &mut Guest, now: Now) -> O
     let (msr, value) = (registers.get(General::Rcx) as u32, registers.edx_eax());
     let taken = if let Some(taken) = guest.vcpu.write_msr(msr, value) {
         taken
-    } else if let Some(answer) =
-        guest.board.write_msr(now, msr, value, &guest.ram.door(machine.memory()))
-    {
+    } else if let Some(answer) = guest.board.write_msr(now, msr, value, &guest.ram.door(machine.memory())) {
         answer.is_ok()
     } else {
         match guest.msr_policy.write(msr, value) {

@@ -31,6 +31,6 @@ pub use ram::{Door, Ram, Segment};
 pub use roster::{Entry, Leaving, NoCpu, Origin, Phase, Roster};
 pub use slice::{Rest, Runner};
 pub use slots::{GuestTable, MAX_SLOTS, Slot};
-pub use tables::{OpenTables, TableFrames};
 pub(crate) use start::begin as begin_start;
+pub use tables::{OpenTables, TableFrames};
 pub(crate) use watch::{autostart, read_bundles, set_run_state, stop, turn, type_byte};

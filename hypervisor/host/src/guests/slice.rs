@@ -138,7 +138,9 @@ fn say_end(guest: &Guest, end: End) {
     let name = &guest.description.name;
     match end {
         End::TripleFault { rip } => log::warn!("guest {name} stopped: triple fault at {rip:#x}"),
-        End::Stuck { why, rip, detail } => log::warn!("guest {name} stopped at {rip:#x}: {why} ({detail:#x})"),
+        End::Stuck { why, rip, detail } => {
+            log::warn!("guest {name} stopped at {rip:#x}: {why} ({detail:#x})")
+        }
         End::Refused(why) => log::warn!("guest {name} stopped: the processor refuses its state: {why}"),
         End::PoweredOff | End::Reset => {}
     }

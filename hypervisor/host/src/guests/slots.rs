@@ -98,7 +98,10 @@ impl GuestTable {
     }
 
     /// The guest of the CPU that calls, for running it.
-    pub(super) fn own(&self, cpu: CpuNumber) -> Option<(&Slot, spin::mutex::TicketMutexGuard<'_, Option<Box<Guest>>>)> {
+    pub(super) fn own(
+        &self,
+        cpu: CpuNumber,
+    ) -> Option<(&Slot, spin::mutex::TicketMutexGuard<'_, Option<Box<Guest>>>)> {
         let slot = self.slot(cpu)?;
         Some((slot, slot.guest.lock()))
     }

@@ -7,11 +7,11 @@ use godwit_frames::{AllocateError, FRAME_BYTES};
 use godwit_guest::{
     GuestAddress, GuestMemory,
     baseline::{Baseline, Missing},
+    bundle::{FileSum, SumError},
     cpu::Activity,
     description::GuestDescription,
-    layout::LayoutError,
-    bundle::{FileSum, SumError},
     file::File,
+    layout::LayoutError,
     loader::{self, FileRole, LoadError, LoadPlan, PlacedTables},
     msr_policy::MsrPolicy,
     vcpu::{StateError, VcpuError, VirtualCpu},
@@ -19,8 +19,8 @@ use godwit_guest::{
 use godwit_nested::{MapError, NestedTables, Npt, Rights};
 
 use super::{
-    ExitCounters, Guest, GuestClock, NoCpu, Origin, Phase, Ram, RunState, TableFrames,
-    files::BundleFiles, host_cpuid::HostLeaves, memory, slots,
+    ExitCounters, Guest, GuestClock, NoCpu, Origin, Phase, Ram, RunState, TableFrames, files::BundleFiles,
+    host_cpuid::HostLeaves, memory, slots,
 };
 use crate::{machine::CpuNumber, size::Size, state::HostState};
 
@@ -193,7 +193,9 @@ impl StartTask {
         let memory = state.machine.memory();
         let door = self.ram.door(memory);
         let bundle = self.files.bundle(memory);
-        let Some(range) = self.files.range(job.file) else { return Ok(Stage::Copy { plan, copy: copy + 1, done: 0 }) };
+        let Some(range) = self.files.range(job.file) else {
+            return Ok(Stage::Copy { plan, copy: copy + 1, done: 0 });
+        };
         let file = range.within(&bundle);
         let mut buffer = [0; CHUNK];
         let end = job.bytes.min(done + BYTES_PER_STEP);

@@ -30,7 +30,9 @@ pub(crate) fn read_bundles(state: &mut HostState<'_, '_>) {
         for guest in bundle.guests() {
             let name = &guest.description.name;
             if state.roster.find(name.as_str()).is_some() {
-                log::warn!("a second guest called {name}, in boot module {module}, is left out: a name is one guest's");
+                log::warn!(
+                    "a second guest called {name}, in boot module {module}, is left out: a name is one guest's"
+                );
                 continue;
             }
             let files = BundleFiles {
@@ -182,7 +184,9 @@ pub(crate) fn type_byte(state: &HostState<'_, '_>, name: &str, byte: u8) -> bool
     let Some(entry) = state.roster.find(name).filter(|entry| matches!(entry.phase, Phase::Here)) else {
         return false;
     };
-    let Some((cpu, slot)) = entry.cpu.and_then(|cpu| Some((cpu, state.guests.slot(cpu)?))) else { return false };
+    let Some((cpu, slot)) = entry.cpu.and_then(|cpu| Some((cpu, state.guests.slot(cpu)?))) else {
+        return false;
+    };
     let taken = slot.console.lock().type_byte(byte);
     slots::wake(state.machine, cpu);
     taken

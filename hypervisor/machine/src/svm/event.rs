@@ -56,8 +56,8 @@ pub fn interrupted(info: u64, injected: u64) -> Option<Event> {
         return None;
     }
     let vector = (info & VECTOR) as u8;
-    let was_injected = info & (VALID | TYPE << TYPE_SHIFT | VECTOR)
-        == injected & (VALID | TYPE << TYPE_SHIFT | VECTOR);
+    let was_injected =
+        info & (VALID | TYPE << TYPE_SHIFT | VECTOR) == injected & (VALID | TYPE << TYPE_SHIFT | VECTOR);
     let error_code = (info & HAS_ERROR_CODE != 0).then_some((info >> ERROR_CODE_SHIFT) as u32);
     match info >> TYPE_SHIFT & TYPE {
         EXTERNAL => Some(Event::Interrupt { vector }),

@@ -65,7 +65,9 @@ impl Drop for FrameBlock {
         if let Some(run) = self.run.take()
             && self.frames.cpu().free(run).is_err()
         {
-            log::error!("the allocator did not take a virtual CPU's frames back: they are lost until the next boot");
+            log::error!(
+                "the allocator did not take a virtual CPU's frames back: they are lost until the next boot"
+            );
         }
     }
 }

@@ -1,6 +1,11 @@
 //! What a processor that refused a control block found wrong in it: the checks of VMRUN, repeated (APM vol. 2, 15.5.1).
 
-use super::{event, intercepts::Second, permission_maps, state, vmcb::{NESTED_PAGING, Vmcb}};
+use super::{
+    event,
+    intercepts::Second,
+    permission_maps, state,
+    vmcb::{NESTED_PAGING, Vmcb},
+};
 use crate::virtual_cpu::limits::{Limits, cr0, efer, is_pat};
 
 /// Names the first check that `vmcb` fails.
@@ -18,8 +23,14 @@ pub fn explain(vmcb: &Vmcb, limits: &Limits) -> &'static str {
         (save.dr7 >> 32 != 0, "DR7 has reserved bits"),
         (!control.intercept_second.contains(Second::VMRUN), "VMRUN is not intercepted"),
         (control.asid == 0, "the address space identifier is the host's"),
-        (map_beyond(control.iopm_base, permission_maps::IO_MAP_BYTES), "the I/O permission map is out of reach"),
-        (map_beyond(control.msrpm_base, permission_maps::MSR_MAP_BYTES), "the MSR permission map is out of reach"),
+        (
+            map_beyond(control.iopm_base, permission_maps::IO_MAP_BYTES),
+            "the I/O permission map is out of reach",
+        ),
+        (
+            map_beyond(control.msrpm_base, permission_maps::MSR_MAP_BYTES),
+            "the MSR permission map is out of reach",
+        ),
         (!event::is_legal(control.event_injection), "the injected event is illegal"),
         (nested && beyond(control.nested_cr3), "the nested tables are out of reach"),
         (nested && !is_pat(save.g_pat), "the guest's PAT names a memory type that is none"),

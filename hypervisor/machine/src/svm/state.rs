@@ -2,7 +2,7 @@
 
 use godwit_guest::cpu::{Attributes, Control, CpuState, Msrs, Segment, Segments};
 
-use super::vmcb::{Clean, INTERRUPT_SHADOW, SavedSegment, Vmcb, VirtualInterrupt};
+use super::vmcb::{Clean, INTERRUPT_SHADOW, SavedSegment, VirtualInterrupt, Vmcb};
 use crate::virtual_cpu::limits::{self, efer};
 
 /// Where the privilege level stands in a segment's attributes.

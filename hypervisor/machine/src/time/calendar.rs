@@ -80,7 +80,9 @@ mod tests {
 
     #[test]
     fn what_is_no_date_gives_none() {
-        for date in [[60, 0, 0, 1, 1, 0], [0, 0, 24, 1, 1, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0, 1, 13, 0], [255; 6]] {
+        for date in
+            [[60, 0, 0, 1, 1, 0], [0, 0, 24, 1, 1, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0, 1, 13, 0], [255; 6]]
+        {
             assert_eq!(seconds(date, 0b110), None, "{date:?}");
         }
         assert_eq!(seconds([0x1a, 0, 0, 1, 1, 0], 0b010), None);

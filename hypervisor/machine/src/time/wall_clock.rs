@@ -20,7 +20,8 @@ pub fn read() -> Option<i64> {
             before = None;
             continue;
         }
-        let now = ClockRegisters { date: [SECOND, 2, 4, 7, 8, 9].map(register), status_b: register(STATUS_B) };
+        let now =
+            ClockRegisters { date: [SECOND, 2, 4, 7, 8, 9].map(register), status_b: register(STATUS_B) };
         // Twice the same: no update came in between.
         if before == Some(now) {
             return now.unix_seconds();

@@ -98,7 +98,8 @@ impl Limits {
         let has = |leaf: u32, register: usize, bit: u32| {
             let answer = processor.cpuid(leaf, 0);
             let words = [answer.eax, answer.ebx, answer.ecx, answer.edx];
-            (leaf >= 0x8000_0000 || leaf <= last) && words.get(register).is_some_and(|word| word & 1 << bit != 0)
+            (leaf >= 0x8000_0000 || leaf <= last)
+                && words.get(register).is_some_and(|word| word & 1 << bit != 0)
         };
         let mut cr4 = CR4_ALWAYS;
         for (leaf, register, bit, place) in CR4_BY_FEATURE {
@@ -127,7 +128,9 @@ impl Limits {
             .or_else(|| debug_error(&state.debug))
             .or_else(|| address_error(state))
             .or_else(|| msr_error(&state.msrs, self))
-            .or_else(|| (!format.takes_xcr0(state.control.xcr0)).then_some("XCR0 is not one this processor takes"))
+            .or_else(|| {
+                (!format.takes_xcr0(state.control.xcr0)).then_some("XCR0 is not one this processor takes")
+            })
             .or_else(|| state.pending.and_then(event_error));
         error.map_or_else(|| format.check(&state.fpu), |why| Err(StateError(why)))
     }

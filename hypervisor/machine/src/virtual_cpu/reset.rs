@@ -1,7 +1,9 @@
 //! The state of a processor at reset (APM vol. 2, 14.1.3).
 #![forbid(unsafe_code)]
 
-use godwit_guest::cpu::{Attributes, Control, CpuState, Debug, General, Msrs, Registers, Segment, Segments, Table};
+use godwit_guest::cpu::{
+    Attributes, Control, CpuState, Debug, General, Msrs, Registers, Segment, Segments, Table,
+};
 
 use super::{
     extended_state::{Area, Format, X87},

@@ -7,10 +7,7 @@ use godwit_guest::vcpu::{VcpuError, VirtualCpu};
 use godwit_host::description::Virtualization;
 use spin::Once;
 
-use super::{
-    extended_state::Format,
-    limits::Limits,
-};
+use super::{extended_state::Format, limits::Limits};
 use crate::{
     cpu::{control, local, processor::ThisProcessor},
     features::Features,

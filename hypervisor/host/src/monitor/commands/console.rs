@@ -26,7 +26,12 @@ pub(super) fn console<'a, 'm>(
         return Ok(Outcome::Done);
     }
     writeln!(out, "console of {name}; Ctrl-] leaves it")?;
-    Ok(Outcome::Job(Box::new(ConsoleJob { name: String::from(*name), place: 0, left: false, after_return: false })))
+    Ok(Outcome::Job(Box::new(ConsoleJob {
+        name: String::from(*name),
+        place: 0,
+        left: false,
+        after_return: false,
+    })))
 }
 
 /// Shows what a guest writes and hands it what is typed.

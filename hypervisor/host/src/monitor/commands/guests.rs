@@ -75,7 +75,10 @@ pub(super) fn stop<'a, 'm>(
     let Some(phase) = phase(state, out, name)? else { return Ok(Outcome::Done) };
     match phase {
         What::Stopped => writeln!(out, "{name} is stopped already")?,
-        What::Moving => writeln!(out, "{name} is on its way to another host; wait until that has ended, or break it off with Ctrl-C")?,
+        What::Moving => writeln!(
+            out,
+            "{name} is on its way to another host; wait until that has ended, or break it off with Ctrl-C"
+        )?,
         What::InDoubt => writeln!(
             out,
             "{name} may run on the other host: look there first; then \"resume {name} --force\" here, or \"stop {name} --force\""

@@ -61,8 +61,7 @@ pub(super) struct Command {
 }
 
 /// Every command, in the order in which help lists them.
-pub(super) static COMMANDS: [Command; 21] = [
-pub(super) static COMMANDS: [Command; 15] = [
+pub(super) static COMMANDS: [Command; 23] = [
     Command {
         name: "help",
         usage: "[COMMAND]",
@@ -174,11 +173,13 @@ pub(super) static COMMANDS: [Command; 15] = [
         details: "",
         words: Words::Guests,
         run: guests::reset,
+    },
+    Command {
         name: "network",
         usage: "",
         about: "the host's address, its traffic, and its peers",
         details: "",
-        words: &[],
+        words: Words::None,
         run: network::network,
     },
     Command {
@@ -186,7 +187,7 @@ pub(super) static COMMANDS: [Command; 15] = [
         usage: "HOST",
         about: "ask a host three times whether it is there",
         details: "HOST is the name of a peer, or an IPv4 address in this host's network.",
-        words: &[],
+        words: Words::None,
         run: network::ping,
     },
     Command {

@@ -68,9 +68,7 @@ impl VcpuCheck {
         guest.takes_interrupts()?;
         guest.is_interrupted()?;
         let nanoseconds = guest.round_trip_ns()?;
-        Ok(format!(
-            "ports, HLT, interrupts and registers as they should be; {nanoseconds} ns per CPUID exit"
-        ))
+        Ok(format!("ports, HLT, interrupts and registers as they should be; {nanoseconds} ns per CPUID exit"))
     }
 }
 

@@ -87,12 +87,7 @@ pub(super) fn stored(memory: &dyn HostMemory, run: &FrameRun) -> Result<[u8; 16]
 pub(super) fn enter(state: &mut CpuState) {
     const CR0: u64 = 0x11; // PE, ET
     const CR4: u64 = 1 << 9; // OSFXSR
-    let data = Segment {
-        selector: DATA_SELECTOR,
-        attributes: Attributes(0xc93),
-        limit: u32::MAX,
-        base: 0,
-    };
+    let data = Segment { selector: DATA_SELECTOR, attributes: Attributes(0xc93), limit: u32::MAX, base: 0 };
     let code = Segment { selector: CODE_SELECTOR, attributes: Attributes(0xc9b), ..data };
     let Segments { ldtr, tr, .. } = state.segments;
     state.segments = Segments { es: data, cs: code, ss: data, ds: data, fs: data, gs: data, ldtr, tr };

@@ -42,7 +42,8 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
     /// Brings the block up to date with what does not depend on events.
     fn prepare(&mut self, tables: HostFrame, Assignment { residence, tlb_control }: Assignment) {
         let vmcb = &mut self.block.vmcb;
-        if !self.setup.capabilities.clean_bits || self.residence.is_none_or(|last| last.cpu != residence.cpu) {
+        if !self.setup.capabilities.clean_bits || self.residence.is_none_or(|last| last.cpu != residence.cpu)
+        {
             // What another host CPU has cached of the block is not what this one has.
             vmcb.control_mut(Clean::all());
         }

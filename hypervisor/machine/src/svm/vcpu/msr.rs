@@ -4,11 +4,7 @@ use core::ops::DerefMut;
 
 use super::{Block, Vcpu};
 use crate::{
-    svm::{
-        state,
-        switch::WorldSwitch,
-        vmcb::Clean,
-    },
+    svm::{state, switch::WorldSwitch, vmcb::Clean},
     virtual_cpu::limits::{self, efer},
 };
 

@@ -74,7 +74,10 @@ pub const NESTED_PAGING: u64 = 1;
 /// The control area.
 #[repr(C)]
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the fields are those of the manual's table, by its names; the others are private")]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of the manual's table, by its names; the others are private"
+)]
 pub struct Control {
     /// CR reads (low half) and writes (high half).
     pub intercept_cr: u32,

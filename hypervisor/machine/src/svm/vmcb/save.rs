@@ -44,7 +44,10 @@ impl From<SavedSegment> for Table {
 /// The state save area.
 #[repr(C)]
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the fields are those of the manual's table, by its names; the others are private")]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of the manual's table, by its names; the others are private"
+)]
 pub struct Save {
     pub es: SavedSegment,
     pub cs: SavedSegment,
