@@ -122,5 +122,6 @@ pub(super) const FEATURES: &[Feature] = &[
     cpu("RDTSCP", EXTENDED, Edx, 27),
     cpu("long mode", EXTENDED, Edx, 29),
     // A host's clock stands on a constant counter, and a guest's counter is the host's with an offset.
-    host("invariant TSC", EXTENDED_POWER, Edx, 8),
+    // It is not offered: a guest that sees it takes the counter for its clock, and a host that it moves to may count
+    // otherwise. kvmclock follows the move.
 ];

@@ -85,9 +85,6 @@ impl Runner {
                 };
                 guest.state = RunState::Ended(end);
             }
-            if matches!(exit.reason, Reason::Port { .. }) {
-                move_output(guest, slot, machine);
-            }
         }
         Rest::None
     }
