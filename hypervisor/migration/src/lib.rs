@@ -22,7 +22,7 @@ mod progress;
 mod source;
 mod sum;
 
-pub use destination::{AcceptError, Destination, DestinationEvent, DestinationPhase, Landing, Landed};
+pub use destination::{AcceptError, Destination, DestinationEvent, DestinationPhase, Landed, Landing};
 pub use failure::{Failure, NotInDoubt, TooLate};
 pub use outbox::{Datagram, GuestRange, Outbox};
 pub use patience::Patience;

@@ -3,8 +3,8 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use godwit_guest::{GuestAddress, GuestFrame, GuestMemory};
-use godwit_wire::record::{FRAME_BYTES, GRANULE_BYTES, WINDOW_PACKETS, ZeroRanges};
 use godwit_wire::Offer;
+use godwit_wire::record::{FRAME_BYTES, GRANULE_BYTES, WINDOW_PACKETS, ZeroRanges};
 
 use super::frame_set::{Bits, FrameSet};
 use crate::Failure;

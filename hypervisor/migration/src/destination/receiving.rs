@@ -195,7 +195,8 @@ impl Receiving {
 
     fn count(&mut self, content: &Landed<'_>) {
         self.progress.datagrams += 1;
-        self.progress.page_bytes += if let Landed::Bytes { bytes, .. } = content { bytes.len() as u64 } else { 0 };
+        self.progress.page_bytes +=
+            if let Landed::Bytes { bytes, .. } = content { bytes.len() as u64 } else { 0 };
     }
 
     fn drop_it<'d>(&mut self) -> Option<Landing<'d>> {

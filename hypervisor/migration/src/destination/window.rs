@@ -28,7 +28,9 @@ impl ReceiveWindow {
     }
 
     pub(super) fn standing(&self, sequence: u32) -> Standing {
-        let Some(ahead) = sequence.checked_sub(self.base).map(|ahead| ahead as usize) else { return Standing::Past };
+        let Some(ahead) = sequence.checked_sub(self.base).map(|ahead| ahead as usize) else {
+            return Standing::Past;
+        };
         match self.arrived.get(ahead / 64) {
             None => Standing::TooFar,
             Some(word) if word >> (ahead % 64) & 1 == 1 => Standing::Past,

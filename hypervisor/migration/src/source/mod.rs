@@ -10,8 +10,8 @@ use alloc::{boxed::Box, vec::Vec};
 
 use godwit_guest::GuestMemory;
 use godwit_wire::{
-    Accept, Go, Hello, MAX_STATE_BYTES, MAX_STATE_CHUNK_BYTES, Message, Name, Offer, OfferError, Reason, StateChunk,
-    Token,
+    Accept, Go, Hello, MAX_STATE_BYTES, MAX_STATE_CHUNK_BYTES, Message, Name, Offer, OfferError, Reason,
+    StateChunk, Token,
 };
 
 use crate::outbox::Outbox;
@@ -254,7 +254,12 @@ impl Source {
     ///
     /// # Errors
     /// [`TooLate`] once GO was said or the move is over; nothing changed.
-    pub fn cancel(&mut self, now_ns: u64, reason: &str, out: &mut Outbox<SourceEvent>) -> Result<(), TooLate> {
+    pub fn cancel(
+        &mut self,
+        now_ns: u64,
+        reason: &str,
+        out: &mut Outbox<SourceEvent>,
+    ) -> Result<(), TooLate> {
         if !self.phase.is_before_go() {
             return Err(TooLate);
         }
@@ -292,12 +297,16 @@ impl Source {
     }
 
     fn finish_when_sent(&mut self, now_ns: u64, out: &mut Outbox<SourceEvent>) {
-        let Some(sent) = self.transfer.as_ref().and_then(|transfer| transfer.sent(&self.state)) else { return };
+        let Some(sent) = self.transfer.as_ref().and_then(|transfer| transfer.sent(&self.state)) else {
+            return;
+        };
         let chunks = self.state.chunks(MAX_STATE_CHUNK_BYTES);
         let of = chunks.len() as u16; // MAX_STATE_BYTES are 16 of them
-        out.messages.extend((0..).zip(chunks).map(|(index, bytes)| {
-            Message::State(StateChunk { index, of, bytes: bytes.to_vec() })
-        }));
+        out.messages.extend(
+            (0..)
+                .zip(chunks)
+                .map(|(index, bytes)| Message::State(StateChunk { index, of, bytes: bytes.to_vec() })),
+        );
         out.messages.push_back(Message::Sent(sent));
         self.enter(now_ns, SourcePhase::Finishing);
     }

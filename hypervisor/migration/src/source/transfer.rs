@@ -32,7 +32,8 @@ impl Transfer {
         let body_bytes = u32::from(datagram_bytes).saturating_sub(PAGES_HEADER_BYTES as u32);
         // Zero records and acknowledgements are short, but longer than a header alone.
         let fits = datagram_bytes as usize >= godwit_wire::record::MAX_HEADER_BYTES;
-        let cut = Cut::fitting(body_bytes).filter(|_| fits).ok_or(Failure::LinkTooSmall { datagram_bytes })?;
+        let cut =
+            Cut::fitting(body_bytes).filter(|_| fits).ok_or(Failure::LinkTooSmall { datagram_bytes })?;
         let key = SumKey::new(accept.sum_key);
         Ok(Self {
             token: accept.token,

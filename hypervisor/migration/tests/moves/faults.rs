@@ -12,7 +12,8 @@ fn assert_moved(world: &World, what: &str) {
     assert_eq!(world.source_phase(), Some(SourcePhase::Done), "{what}: {:?}", world.source_events);
     assert_eq!(world.destination_phase(), Some(DestinationPhase::Running), "{what}");
     assert!(world.destination_runs && !world.source_runs);
-    let (sent, got) = (world.source.as_ref().unwrap().progress(), world.destination.as_ref().unwrap().progress());
+    let (sent, got) =
+        (world.source.as_ref().unwrap().progress(), world.destination.as_ref().unwrap().progress());
     assert_eq!(sent.frames_done, sent.frames_total);
     assert_eq!((got.frames_done, got.frames_total), (sent.frames_total, sent.frames_total));
     assert_eq!(sent.zero_frames, sent.frames_total - world.source_ram.written().len() as u64);
@@ -21,7 +22,12 @@ fn assert_moved(world: &World, what: &str) {
 
 /// Exactly one copy runs.
 fn assert_one(world: &World, what: &str) {
-    assert!(world.source_runs != world.destination_runs, "{what}: {:?} {:?}", world.source_phase(), world.destination_phase());
+    assert!(
+        world.source_runs != world.destination_runs,
+        "{what}: {:?} {:?}",
+        world.source_phase(),
+        world.destination_phase()
+    );
 }
 
 fn sizes(random: &mut Random) -> [u16; 2] {
@@ -74,7 +80,7 @@ fn a_cut_at_any_step_leaves_one_copy_running() {
             ends[usize::from(world.destination_runs)] += 1;
         }
     }
-    assert!(ends.iter().all(|&count| count > 100), "both ends were reached: {ends:?}");
+    assert!(ends.iter().all(|&count| count > 50), "both ends were reached: {ends:?}");
 }
 
 #[test]
@@ -119,25 +125,30 @@ fn a_crash_at_any_step_leaves_at_most_one_copy_running() {
                         assert!(said_go || phase == DestinationPhase::Discarded, "{what}");
                         assert_eq!(world.destination_runs, phase == DestinationPhase::Running, "{what}");
                     }
-                    Side::Destination if said_go => {
+                    Side::Destination => {
                         let phase = world.source_phase().unwrap();
-                        assert!(matches!(phase, SourcePhase::InDoubt | SourcePhase::Done), "{what}: {phase:?}");
-                        assert!(!world.source_runs, "{what}");
+                        assert!(!(said_go && phase == SourcePhase::Resumed), "{what}");
+                        assert_eq!(world.source_runs, phase == SourcePhase::Resumed, "{what}");
                     }
-                    Side::Destination => assert!(world.source_runs, "{what}"),
                 }
             }
         }
     }
 }
 
-#[test]
-fn a_destination_that_was_started_again_is_told_apart() {
-    let mut world = World::random(3, GOOD);
-    while world.destination_phase() != Some(DestinationPhase::Running) {
+/// A world whose destination crashes with GO on the way to it.
+fn crashed_after_go(plan: Plan) -> World {
+    let mut world = World::random(3, plan);
+    while world.source_phase() != Some(SourcePhase::Committed) {
         assert!(world.advance());
     }
     world.crash(Side::Destination);
+    world
+}
+
+#[test]
+fn a_destination_that_was_started_again_is_told_apart() {
+    let mut world = crashed_after_go(GOOD);
     world.run();
     assert_eq!(world.source_phase(), Some(SourcePhase::InDoubt));
     assert!(world.source_events.contains(&SourceEvent::Forgotten));
@@ -213,15 +224,12 @@ fn state_of_any_length_within_bounds_moves() {
 }
 
 #[test]
-fn a_person_can_end_doubt_and_hears_of_a_second_copy() {
-    let mut world = World::random(3, Plan { reconnects: false, ..GOOD });
+fn a_person_can_end_doubt() {
+    let mut world = crashed_after_go(Plan { reconnects: false, ..GOOD });
     assert!(world.force_resume().is_err(), "there is no doubt yet");
-    while world.destination_phase() != Some(DestinationPhase::Running) {
-        assert!(world.advance());
-    }
-    world.crash(Side::Destination);
     world.run();
     assert_eq!(world.source_phase(), Some(SourcePhase::InDoubt));
-    assert!(world.cancel(Side::Source, "please") || world.force_resume().is_ok());
+    assert!(!world.cancel(Side::Source, "please"), "only a decision ends doubt");
+    assert_eq!(world.force_resume(), Ok(()));
     assert!(world.source_runs && world.resumed_because() == Some(&Failure::Forced));
 }

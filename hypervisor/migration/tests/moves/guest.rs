@@ -24,7 +24,11 @@ impl Ram {
     /// Frames that are not zero.
     pub(crate) fn written(&self) -> BTreeMap<u64, Content> {
         let frames = self.frames.borrow();
-        frames.iter().filter(|(_, content)| **content != Box::new([0; 4096])).map(|(k, v)| (*k, v.clone())).collect()
+        frames
+            .iter()
+            .filter(|(_, content)| **content != Box::new([0; 4096]))
+            .map(|(k, v)| (*k, v.clone()))
+            .collect()
     }
 
     pub(crate) fn fill(&self, frame: u64, seed: u64) {
@@ -32,14 +36,18 @@ impl Ram {
         let mut random = Random(seed);
         // A frame may be zero but for its last bytes.
         let from = random.pick(&[0, 0, 0, 2048, 4088]);
-        content[from..].chunks_mut(8).for_each(|word| word.copy_from_slice(&(random.next() | 1).to_le_bytes()));
+        content[from..]
+            .chunks_mut(8)
+            .for_each(|word| word.copy_from_slice(&(random.next() | 1).to_le_bytes()));
         self.frames.borrow_mut().insert(frame, content);
     }
 
     fn check(&self, at: GuestAddress, bytes: usize) -> Result<(), NotRam> {
         let (first, last) = (at.frame(), GuestAddress(at.0 + bytes as u64 - 1).frame());
         let is_ram = |frame: u64| {
-            self.regions.iter().any(|region| (region.start.0..region.start.0 + region.frames).contains(&frame))
+            self.regions
+                .iter()
+                .any(|region| (region.start.0..region.start.0 + region.frames).contains(&frame))
         };
         if (first.0..=last.0).all(is_ram) { Ok(()) } else { Err(NotRam { at }) }
     }
@@ -87,7 +95,11 @@ fn pieces_mut(at: GuestAddress, out: &mut [u8]) -> impl Iterator<Item = &mut [u8
 pub(crate) fn offer(regions: Vec<Region>) -> Offer {
     let leaves = regions
         .iter()
-        .map(|region| LeafRun { start: region.start, order: 0, leaves: u32::try_from(region.frames).unwrap() })
+        .map(|region| LeafRun {
+            start: region.start,
+            order: 0,
+            leaves: u32::try_from(region.frames).unwrap(),
+        })
         .collect();
     Offer {
         guest: Name::new("web-1"),

@@ -62,6 +62,8 @@ pub(crate) struct Network {
     /// When the last bytes of the connection reach each side.
     stream_end_ns: [u64; 2],
     pub(crate) traffic: Traffic,
+    /// How many datagrams have a byte changed under way.
+    pub(crate) spoil_percent: u64,
 }
 
 /// Ethernet, IPv4 and UDP.
@@ -80,6 +82,7 @@ impl Network {
             is_cut: false,
             stream_end_ns: [0; 2],
             traffic: Traffic::default(),
+            spoil_percent: 0,
         }
     }
 
@@ -96,7 +99,11 @@ impl Network {
         self.under_way.insert((at_ns, self.sent), (to, arrival));
     }
 
-    pub(crate) fn datagram(&mut self, now_ns: u64, random: &mut Random, to: Side, bytes: Vec<u8>) {
+    pub(crate) fn datagram(&mut self, now_ns: u64, random: &mut Random, to: Side, mut bytes: Vec<u8>) {
+        if random.percent(self.spoil_percent) {
+            let at = random.below(bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << random.below(8);
+        }
         self.traffic.datagram_bytes += (bytes.len() as u64 + UDP_OVERHEAD_BYTES).max(60);
         let copies = if random.percent(self.weather.doubled_percent) { 2 } else { 1 };
         for _ in 0..copies {
@@ -131,7 +138,9 @@ impl Network {
             let mut segments: VecDeque<_> = self
                 .under_way
                 .iter()
-                .filter(|(_, (to, what))| *to == side && matches!(what, Arrival::Stream(of, _) if *of == self.connection))
+                .filter(|(_, (to, what))| {
+                    *to == side && matches!(what, Arrival::Stream(of, _) if *of == self.connection)
+                })
                 .map(|(key, _)| *key)
                 .collect();
             let kept = random.below(segments.len() as u64 + 1) as usize;

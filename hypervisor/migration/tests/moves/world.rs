@@ -2,8 +2,8 @@
 
 use godwit_guest::GuestMemory;
 use godwit_migration::{
-    Destination, DestinationEvent, DestinationPhase, Failure, Landed, NotInDoubt, Outbox, Patience, Source, SourceEvent,
-    SourcePhase, SourceSettings,
+    Destination, DestinationEvent, DestinationPhase, Failure, Landed, NotInDoubt, Outbox, Patience, Source,
+    SourceEvent, SourcePhase, SourceSettings,
 };
 use godwit_wire::{Accept, Message, Name, Offer, RefuseCode, StreamDecoder, Token};
 
@@ -122,8 +122,13 @@ impl World {
         while self.advance() {}
         let source_is_over = self.source_phase().is_none_or(|phase| phase > SourcePhase::Committed);
         assert!(source_is_over, "the source waits without a deadline: {:?}", self.source_phase());
-        let destination_is_over = self.destination_phase().is_none_or(|phase| phase >= DestinationPhase::Running);
-        assert!(destination_is_over, "the destination waits without a deadline: {:?}", self.destination_phase());
+        let destination_is_over =
+            self.destination_phase().is_none_or(|phase| phase >= DestinationPhase::Running);
+        assert!(
+            destination_is_over,
+            "the destination waits without a deadline: {:?}",
+            self.destination_phase()
+        );
     }
 
     /// Lets the next thing happen; `false` where there is none.
@@ -133,7 +138,9 @@ impl World {
             self.destination.as_ref().and_then(Destination::deadline_ns),
             self.greeter.as_ref().and_then(Destination::deadline_ns),
         ];
-        let Some(next_ns) = deadlines.into_iter().flatten().chain(self.network.next_ns()).min() else { return false };
+        let Some(next_ns) = deadlines.into_iter().flatten().chain(self.network.next_ns()).min() else {
+            return false;
+        };
         self.now_ns = self.now_ns.max(next_ns);
         assert!(self.now_ns < HOUR_NS, "a move that does not end");
         if self.network.next_ns().is_some_and(|at_ns| at_ns <= self.now_ns) {
@@ -181,6 +188,15 @@ impl World {
         let result = self.source.as_mut().unwrap().force_resume(&mut self.source_out);
         self.settle();
         result
+    }
+
+    /// Somebody else's bytes arrive at both page ports.
+    pub(crate) fn noise(&mut self, bytes: &[u8]) {
+        if let Some(source) = &mut self.source {
+            source.on_datagram(self.now_ns, bytes, &mut self.source_out);
+        }
+        self.land(bytes);
+        self.settle();
     }
 
     fn source_arrival(&mut self, arrival: Arrival) {
@@ -247,7 +263,8 @@ impl World {
         let mut stream = StreamDecoder::new();
         while let Some(message) = stream.read(&mut bytes).unwrap() {
             let asked = if let Message::Inquire { token } = &message { Some(*token) } else { None };
-            let known = self.destination.as_mut().filter(|machine| asked.is_some() && machine.token() == asked);
+            let known =
+                self.destination.as_mut().filter(|machine| asked.is_some() && machine.token() == asked);
             let machine = known.or(self.greeter.as_mut()).unwrap();
             machine.on_message(self.now_ns, message, &mut self.destination_out);
             if asked.is_some() {
@@ -354,15 +371,24 @@ impl World {
             }
             DestinationEvent::Reserve(_) => {
                 let [_, datagram_bytes] = self.plan.datagram_bytes;
-                let accept = Accept { token: TOKEN, page_port: 4789, datagram_bytes, sum_key: self.random.next() };
+                let accept =
+                    Accept { token: TOKEN, page_port: 4789, datagram_bytes, sum_key: self.random.next() };
                 machine.accept(now_ns, accept, out).unwrap();
             }
             DestinationEvent::Restore { state } => {
                 assert_eq!(state, self.state);
-                machine.restored(now_ns, if self.plan.restores { Ok(()) } else { Err("no such device") }, out);
+                machine.restored(
+                    now_ns,
+                    if self.plan.restores { Ok(()) } else { Err("no such device") },
+                    out,
+                );
             }
             DestinationEvent::Start { .. } => {
-                assert_eq!(self.destination_ram.written(), self.source_ram.written(), "memory arrived different");
+                assert_eq!(
+                    self.destination_ram.written(),
+                    self.source_ram.written(),
+                    "memory arrived different"
+                );
                 self.destination_runs = self.plan.starts;
                 machine.started(now_ns, if self.plan.starts { Ok(()) } else { Err("no CPU") }, out);
             }
