@@ -18,6 +18,7 @@ mod job;
 pub mod log_line;
 pub mod machine;
 mod monitor;
+mod moves;
 pub mod name;
 pub mod network;
 pub mod pci_names;

@@ -7,6 +7,7 @@ use crate::{
     fragment::Pins,
     guests::{GuestTable, Roster},
     machine::{Instant, Machine},
+    moves::{self, Moves},
     network::{Network, NoNetwork},
     round::{CpuSet, Question, Round},
     startup::Startup,
@@ -25,6 +26,8 @@ pub(crate) struct HostState<'a, 'm> {
     pub(crate) cpu: CpuLoop<'a, 'm>,
     /// The host's network, or why it has none.
     pub(crate) network: Result<Network<'a>, NoNetwork>,
+    /// Guests on their way.
+    pub(crate) moves: Moves,
     /// Frames held to keep memory fragmented.
     pub(crate) pins: Pins,
     /// The question that is out to all CPUs, if any.
@@ -47,6 +50,7 @@ impl<'a, 'm> HostState<'a, 'm> {
             roster: Roster::default(),
             cpu: CpuLoop::new(machine, frames, guests),
             network: Network::open(machine, startup.command_line.options.address),
+            moves: Moves::default(),
             pins: Pins::default(),
             round: None,
             rounds_started: 0,
@@ -67,15 +71,19 @@ impl<'a, 'm> HostState<'a, 'm> {
 
     /// Serves the network; answers whether there may be more to do at once.
     pub(crate) fn serve_network(&mut self) -> bool {
-        let now = self.machine.now();
-        // No service takes page datagrams yet: they are counted.
-        self.network.as_mut().is_ok_and(|network| network.turn(now, &mut |_, _| {}))
+        let Self { machine, network, moves, .. } = self;
+        let now = machine.now();
+        let Ok(network) = network else { return false };
+        let busy =
+            network.turn(now, &mut |from, datagram| moves.on_page(now, machine.memory(), from, datagram));
+        busy | moves::turn(self)
     }
 
     /// When the network has to be served again at the latest.
     pub(crate) fn network_deadline(&mut self) -> Option<Instant> {
         let now = self.machine.now();
-        self.network.as_mut().ok().and_then(|network| network.deadline(now))
+        let network = self.network.as_mut().ok().and_then(|network| network.deadline(now));
+        network.into_iter().chain(self.moves.deadline()).min()
     }
 
     /// Puts a question to CPUs. The answers are collected in [`Self::round`], whose earlier round ends.

@@ -62,7 +62,6 @@ const BASIC: u32 = 1;
 const POWER: u32 = 6;
 const STRUCTURED: u32 = 7;
 const EXTENDED: u32 = 0x8000_0001;
-const EXTENDED_POWER: u32 = 0x8000_0007;
 
 /// All of them, by leaf, register and bit (APM vol. 3, appendix E).
 ///

@@ -1,15 +1,16 @@
 //! A guest that has memory: everything its CPU needs to run it.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 
-use godwit_devices::Board;
+use godwit_devices::{Board, BoardConfig};
 use godwit_frames::CpuFrames;
 use godwit_guest::{
     baseline::Baseline, cpu::Activity, description::GuestDescription, msr_policy::MsrPolicy, vcpu::VirtualCpu,
 };
-use godwit_nested::{NestedTables, Npt};
+use godwit_nested::{Leaf, NestedTables, Npt};
 
 use super::{ExitCounters, GuestClock, Ram, TableFrames};
+use crate::machine::HostMemory;
 
 /// Whether the guest may run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +64,8 @@ pub struct Guest {
     pub activity: Activity,
     /// Its devices.
     pub board: Board,
+    /// What its devices were made with.
+    pub config: BoardConfig,
     /// Its clocks.
     pub clock: GuestClock,
     /// What its CPUID answers.
@@ -76,6 +79,11 @@ pub struct Guest {
 }
 
 impl Guest {
+    /// The leaves that map its RAM, in the order of guest addresses.
+    pub fn leaves(&self, memory: &dyn HostMemory) -> Vec<Leaf> {
+        self.tables.leaves(&self.table_frames.look(memory), 0..u64::MAX).collect()
+    }
+
     /// Gives everything back.
     pub fn dismantle(mut self, frames: &mut CpuFrames<'_, '_>) {
         // Nothing runs on the tables any more: the guest is out of its slot.

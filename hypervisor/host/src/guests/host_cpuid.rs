@@ -5,7 +5,7 @@ use godwit_guest::baseline::{CpuidResult, HostCpuid};
 use crate::machine::Machine;
 
 /// The leaves of the processor that asks.
-pub(super) struct HostLeaves<'a>(pub(super) &'a dyn Machine);
+pub(crate) struct HostLeaves<'a>(pub(crate) &'a dyn Machine);
 
 impl HostCpuid for HostLeaves<'_> {
     fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuidResult {

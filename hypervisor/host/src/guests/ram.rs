@@ -31,9 +31,15 @@ pub struct Ram {
 }
 
 impl Ram {
-    /// Adds a run behind guest frames from `start` on, which lie after all that were added before.
-    pub(super) fn push(&mut self, start: GuestFrame, run: FrameRun) {
+    /// Adds a run behind guest frames from `start` on. Where runs come in another order than their guest frames,
+    /// [`sort`](Self::sort) before anything else.
+    pub(crate) fn push(&mut self, start: GuestFrame, run: FrameRun) {
         self.segments.push(Segment { start, run });
+    }
+
+    /// Brings the runs into the order of their guest frames.
+    pub(crate) fn sort(&mut self) {
+        self.segments.sort_unstable_by_key(|segment| segment.start);
     }
 
     /// The segments, in the order of guest addresses.
@@ -88,7 +94,7 @@ impl Ram {
     }
 
     /// Gives every run back.
-    pub(super) fn free(&mut self, frames: &mut CpuFrames<'_, '_>) {
+    pub(crate) fn free(&mut self, frames: &mut CpuFrames<'_, '_>) {
         for segment in self.segments.drain(..) {
             if let Err(error) = frames.free(segment.run) {
                 log::error!("a guest's frames cannot be given back: {error}");

@@ -120,7 +120,7 @@ fn offer_events(guest: &mut Guest) {
 }
 
 /// Moves what the guest wrote to where it can be looked at.
-fn move_output(guest: &mut Guest, slot: &Slot, machine: &dyn Machine) {
+pub(crate) fn move_output(guest: &mut Guest, slot: &Slot, machine: &dyn Machine) {
     let mut wrote = false;
     guest.board.take_output(&mut |bytes| {
         wrote |= !bytes.is_empty();

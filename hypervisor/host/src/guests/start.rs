@@ -228,7 +228,8 @@ impl StartTask {
         let mut vcpu = machine.create_vcpu()?;
         vcpu.set_state(&plan.cpu)?;
         vcpu.set_tsc_offset(clock.tsc_offset());
-        let parts = Parts { vcpu, activity: Activity::Running, board: Board::new(&config), clock, baseline };
+        let parts =
+            Parts { vcpu, activity: Activity::Running, board: Board::new(&config), config, clock, baseline };
         let ram = core::mem::take(&mut self.ram);
         let guest = match assemble(state, self.description.clone(), ram, parts) {
             Ok(guest) => guest,
@@ -249,6 +250,7 @@ pub(crate) struct Parts {
     pub(crate) vcpu: Box<dyn VirtualCpu>,
     pub(crate) activity: Activity,
     pub(crate) board: Board,
+    pub(crate) config: BoardConfig,
     pub(crate) clock: GuestClock,
     pub(crate) baseline: Baseline,
 }
@@ -291,7 +293,7 @@ pub(crate) fn assemble(
             return Err((core::mem::take(&mut ram), StartError::Tables(error)));
         }
     };
-    let Parts { vcpu, activity, board, clock, baseline } = parts;
+    let Parts { vcpu, activity, board, config, clock, baseline } = parts;
     Ok(Box::new(Guest {
         description,
         ram,
@@ -300,6 +302,7 @@ pub(crate) fn assemble(
         vcpu,
         activity,
         board,
+        config,
         clock,
         baseline,
         msr_policy: MsrPolicy::new(),

@@ -31,6 +31,16 @@ impl TableFrames {
         OpenTables { tables: self, memory, frames }
     }
 
+    /// The tables for looking at: nothing can be changed, made or freed.
+    pub fn look<'a>(&'a self, memory: &'a dyn HostMemory) -> LookTables<'a> {
+        LookTables { tables: self, memory }
+    }
+
+    fn entry(&self, memory: &dyn HostMemory, table: HostFrame, index: usize) -> u64 {
+        let run = self.runs.get(&table);
+        run.and_then(|run| memory.load(run, index as u64 * ENTRY_BYTES).ok()).unwrap_or(0)
+    }
+
     /// Gives every frame back. No processor may use the tables any more.
     pub(super) fn free(&mut self, frames: &mut CpuFrames<'_, '_>) {
         while let Some((_, run)) = self.runs.pop_first() {
@@ -50,8 +60,7 @@ pub struct OpenTables<'a, 'f, 'm> {
 
 impl TableMemory for OpenTables<'_, '_, '_> {
     fn load(&self, table: HostFrame, index: usize) -> u64 {
-        let run = self.tables.runs.get(&table);
-        run.and_then(|run| self.memory.load(run, index as u64 * ENTRY_BYTES).ok()).unwrap_or(0)
+        self.tables.entry(self.memory, table, index)
     }
 
     fn store(&mut self, table: HostFrame, index: usize, entry: u64) {
@@ -84,4 +93,28 @@ impl TableMemory for OpenTables<'_, '_, '_> {
             log::error!("a page table's frame cannot be given back: {error}");
         }
     }
+}
+
+/// Nested tables while somebody looks at them.
+pub struct LookTables<'a> {
+    tables: &'a TableFrames,
+    memory: &'a dyn HostMemory,
+}
+
+impl TableMemory for LookTables<'_> {
+    fn load(&self, table: HostFrame, index: usize) -> u64 {
+        self.tables.entry(self.memory, table, index)
+    }
+
+    fn store(&mut self, _table: HostFrame, _index: usize, _entry: u64) {}
+
+    fn clear(&mut self, table: HostFrame, index: usize, _mask: u64) -> u64 {
+        self.load(table, index)
+    }
+
+    fn allocate(&mut self) -> Option<HostFrame> {
+        None
+    }
+
+    fn free(&mut self, _table: HostFrame) {}
 }

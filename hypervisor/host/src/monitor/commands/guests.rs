@@ -71,9 +71,19 @@ pub(super) fn stop<'a, 'm>(
     out: &mut Console<'a>,
     arguments: &[&str],
 ) -> Reply<'a, 'm> {
-    let [name] = arguments else { return Ok(Outcome::Usage) };
+    let (name, force) = match arguments {
+        [name] => (*name, false),
+        [name, "--force"] => (*name, true),
+        _ => return Ok(Outcome::Usage),
+    };
     let Some(phase) = phase(state, out, name)? else { return Ok(Outcome::Done) };
     match phase {
+        What::InDoubt if force => {
+            if let Some(leaving) = state.moves.leaving(name) {
+                leaving.give_up();
+            }
+            writeln!(out, "{name} does not run here any more; its memory is freed")?;
+        }
         What::Stopped => writeln!(out, "{name} is stopped already")?,
         What::Moving => writeln!(
             out,
@@ -97,7 +107,8 @@ pub(super) fn pause<'a, 'm>(
     arguments: &[&str],
 ) -> Reply<'a, 'm> {
     let [name] = arguments else { return Ok(Outcome::Usage) };
-    switch(state, out, name, RunState::Running, RunState::Paused)
+    let Some(phase) = phase(state, out, name)? else { return Ok(Outcome::Done) };
+    switch(state, out, name, phase, RunState::Running, RunState::Paused)
 }
 
 pub(super) fn resume<'a, 'm>(
@@ -105,8 +116,24 @@ pub(super) fn resume<'a, 'm>(
     out: &mut Console<'a>,
     arguments: &[&str],
 ) -> Reply<'a, 'm> {
-    let [name] = arguments else { return Ok(Outcome::Usage) };
-    switch(state, out, name, RunState::Paused, RunState::Running)
+    let (name, force) = match arguments {
+        [name] => (*name, false),
+        [name, "--force"] => (*name, true),
+        _ => return Ok(Outcome::Usage),
+    };
+    let Some(phase) = phase(state, out, name)? else { return Ok(Outcome::Done) };
+    if phase == What::InDoubt {
+        if !force {
+            writeln!(
+                out,
+                "{name} may run on the other host: look there first; then \"resume {name} --force\""
+            )?;
+        } else if state.moves.leaving(name).is_some_and(|leaving| leaving.force_resume()) {
+            writeln!(out, "{name} runs here; make sure that it does not run on the other host")?;
+        }
+        return Ok(Outcome::Done);
+    }
+    switch(state, out, name, phase, RunState::Paused, RunState::Running)
 }
 
 pub(super) fn reset<'a, 'm>(
@@ -169,10 +196,10 @@ fn switch<'a, 'm>(
     state: &mut HostState<'a, 'm>,
     out: &mut Console<'a>,
     name: &str,
+    phase: What,
     from: RunState,
     to: RunState,
 ) -> Reply<'a, 'm> {
-    let Some(phase) = phase(state, out, name)? else { return Ok(Outcome::Done) };
     let cpu = state.roster.find(name).and_then(|entry| entry.cpu);
     let (What::Here, Some(cpu)) = (phase, cpu) else {
         writeln!(out, "{name} does not run here; \"guest {name}\" says more")?;

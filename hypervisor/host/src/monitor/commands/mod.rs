@@ -8,6 +8,7 @@ mod log;
 mod network;
 mod power;
 mod selftest;
+mod send;
 mod show;
 
 use alloc::boxed::Box;
@@ -61,7 +62,7 @@ pub(super) struct Command {
 }
 
 /// Every command, in the order in which help lists them.
-pub(super) static COMMANDS: [Command; 23] = [
+pub(super) static COMMANDS: [Command; 24] = [
     Command {
         name: "help",
         usage: "[COMMAND]",
@@ -144,9 +145,9 @@ pub(super) static COMMANDS: [Command; 23] = [
     },
     Command {
         name: "stop",
-        usage: "NAME",
+        usage: "NAME [--force]",
         about: "stop a guest at once and free its memory",
-        details: "It is as if its power were cut.",
+        details: "It is as if its power were cut. With --force also a guest that is in doubt after a move.",
         words: Words::Guests,
         run: guests::stop,
     },
@@ -160,9 +161,10 @@ pub(super) static COMMANDS: [Command; 23] = [
     },
     Command {
         name: "resume",
-        usage: "NAME",
+        usage: "NAME [--force]",
         about: "let a paused guest run on",
-        details: "",
+        details: "With --force also a guest that is in doubt after a move: look at the other host first, for if it runs there \
+                  as well, two copies run.",
         words: Words::Guests,
         run: guests::resume,
     },
@@ -173,6 +175,15 @@ pub(super) static COMMANDS: [Command; 23] = [
         details: "",
         words: Words::Guests,
         run: guests::reset,
+    },
+    Command {
+        name: "send",
+        usage: "NAME HOST",
+        about: "move a guest to another host",
+        details: "HOST is a name that \"network\" lists, or an address. The guest stands still while it moves. Ctrl-C breaks \
+                  the move off, and the guest stays, until the other host was told to run it.",
+        words: Words::Guests,
+        run: send::send,
     },
     Command {
         name: "network",
