@@ -196,3 +196,6 @@ fn terminated(command_line: &CommandLine) -> Vec<u8> {
     bytes.push(0);
     bytes
 }
+
+#[cfg(test)]
+mod tests;
