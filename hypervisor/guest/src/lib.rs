@@ -9,6 +9,7 @@ pub mod baseline;
 pub mod bundle;
 pub mod cpu;
 pub mod description;
+pub mod emulate;
 pub mod file;
 pub mod layout;
 pub mod loader;
