@@ -88,11 +88,8 @@ impl Builder {
     pub fn build(mut self) -> Result<Vec<u8>, BuildError> {
         let bundle_bytes = self.place()?;
         let manifest = self.encode_manifest()?;
-        let header = Header {
-            manifest_bytes: u32::try_from(manifest.len()).map_err(|_| BuildError::Manifest)?,
-            manifest_sum: xxh3_64(&manifest),
-            bundle_bytes,
-        };
+        let manifest_bytes = u32::try_from(manifest.len()).map_err(|_| BuildError::Manifest)?;
+        let header = Header::new(&manifest, manifest_bytes, bundle_bytes);
         let mut bundle = Vec::new();
         bundle.extend_from_slice(&header.encode());
         bundle.extend_from_slice(&manifest);
