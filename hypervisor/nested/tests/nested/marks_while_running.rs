@@ -112,6 +112,18 @@ on_both_formats! {
         }
     }
 
+    fn harvesting_one_mark_leaves_the_other<F>() {
+        let prepare = |fixture: &mut Fixture<F>| {
+            map(fixture, LARGE, ALL);
+            fixture.touch(5, false).unwrap();
+        };
+        let harvest = |fixture: &mut Fixture<F>, _: &mut Reported| {
+            let change = fixture.tables.harvest(&mut fixture.memory, 0..HUGE, Mark::Accessed, |_, _| {});
+            assert!(change.flush);
+        };
+        assert_eq!(write_at_each_access::<F>(prepare, harvest, 3), 0);
+    }
+
     fn unmapping_around_a_frame<F>() {
         let unmap = |fixture: &mut Fixture<F>, _: &mut Reported| {
             assert!(fixture.tables.unmap(&mut fixture.memory, 1..2).unwrap().flush);
