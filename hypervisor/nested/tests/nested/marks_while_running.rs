@@ -42,6 +42,7 @@ fn write_at_each_access<F: Walked>(
         match written.take() {
             None => {
                 assert_eq!(moment, accesses, "every access had its turn");
+                fixture.destroy();
                 break;
             }
             Some(None) => faults += 1,
@@ -52,7 +53,6 @@ fn write_at_each_access<F: Walked>(
                 assert!(marked || named, "the write before access {moment} of {accesses} is lost");
             }
         }
-        fixture.destroy();
     }
     faults
 }
