@@ -42,6 +42,7 @@ fn write_at_each_access<F: Walked>(
         match written.take() {
             None => {
                 assert_eq!(moment, accesses, "every access had its turn");
+                fixture.destroy();
                 break;
             }
             Some(None) => faults += 1,
@@ -52,7 +53,6 @@ fn write_at_each_access<F: Walked>(
                 assert!(marked || named, "the write before access {moment} of {accesses} is lost");
             }
         }
-        fixture.destroy();
     }
     faults
 }
@@ -110,6 +110,18 @@ on_both_formats! {
         for frame in [0, LARGE, LARGE + 1] {
             assert_eq!(write_at_each_access::<F>(prepare, harvest, frame), 0, "harvesting never gets in the way");
         }
+    }
+
+    fn harvesting_one_mark_leaves_the_other<F>() {
+        let prepare = |fixture: &mut Fixture<F>| {
+            map(fixture, LARGE, ALL);
+            fixture.touch(5, false).unwrap();
+        };
+        let harvest = |fixture: &mut Fixture<F>, _: &mut Reported| {
+            let change = fixture.tables.harvest(&mut fixture.memory, 0..HUGE, Mark::Accessed, |_, _| {});
+            assert!(change.flush);
+        };
+        assert_eq!(write_at_each_access::<F>(prepare, harvest, 3), 0);
     }
 
     fn unmapping_around_a_frame<F>() {

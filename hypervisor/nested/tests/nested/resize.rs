@@ -101,6 +101,9 @@ on_both_formats! {
         // A jump at frame 5, backwards.
         fixture.map(2 * LARGE, 2 * LARGE, 5, ALL).unwrap();
         fixture.map(2 * LARGE + 5, 5, LARGE - 5, ALL).unwrap();
+        // A jump at frame 6, forwards.
+        fixture.map(5 * LARGE, 5 * LARGE, 6, ALL).unwrap();
+        fixture.map(5 * LARGE + 6, 5 * LARGE + 7, LARGE - 6, ALL).unwrap();
         // Other rights from frame 7 on.
         fixture.map(3 * LARGE, 3 * LARGE, 7, ALL).unwrap();
         fixture.map(3 * LARGE + 7, 3 * LARGE + 7, LARGE - 7, Rights::WRITE).unwrap();
@@ -109,6 +112,7 @@ on_both_formats! {
             (0, MergeError::Misaligned { guest_frame: 0, order }),
             (LARGE + 3, MergeError::Incomplete { guest_frame: LARGE + 9 }),
             (2 * LARGE + 3, MergeError::Scattered { guest_frame: 2 * LARGE + 5 }),
+            (5 * LARGE + 3, MergeError::Scattered { guest_frame: 5 * LARGE + 6 }),
             (3 * LARGE + 3, MergeError::MixedRights { guest_frame: 3 * LARGE + 7 }),
             (4 * LARGE + 3, MergeError::Incomplete { guest_frame: 4 * LARGE }),
             (7 * HUGE + 3, MergeError::Incomplete { guest_frame: 7 * HUGE }),

@@ -8,21 +8,43 @@ use godwit_nested::{
     SplitError,
 };
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use crate::fixture::{Fixture, HUGE, LARGE, touches};
 use crate::model::{Model, State};
 use crate::walker::{RawLeaf, Walked};
+
+/// A guest frame.
+#[derive(Clone, Debug)]
+enum At {
+    Frame(u64),
+    /// So many frames behind the start of a leaf that is there: of this order where one is, as small ones are so many.
+    Leaf(Order, Index, u64),
+}
+
+impl At {
+    fn resolve(&self, leaves: &[RawLeaf]) -> u64 {
+        let (order, leaf, frames) = match self {
+            Self::Frame(frame) => return *frame,
+            Self::Leaf(_, _, frames) if leaves.is_empty() => return *frames,
+            Self::Leaf(order, leaf, frames) => (order, leaf, frames),
+        };
+        let of_order: Vec<_> = leaves.iter().filter(|leaf| leaf.order == order.get()).collect();
+        let chosen = if of_order.is_empty() { leaf.get(leaves) } else { leaf.get(&of_order) };
+        chosen.guest_frame + frames
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Step {
     Map { at: u64, frames: u64, host: u64, rights: Rights },
     Unmap(Range<u64>),
     Protect(Range<u64>, Rights),
-    Split(u64, Order),
-    Merge(u64, Order),
+    Split(At, Order),
+    Merge(At, Order),
     MergeRange(Range<u64>),
     Harvest(Range<u64>, Mark),
-    Touch { frame: u64, write: bool },
+    Touch { at: At, write: bool },
 }
 
 /// Frames that an operation spans, or that lie before it, made of few values so that operations meet often.
@@ -31,7 +53,7 @@ enum Step {
 fn distance() -> BoxedStrategy<u64> {
     let huge = prop_oneof![4 => Just(0u64), 2 => Just(1), 1 => Just(2)];
     let large = prop_oneof![3 => Just(0u64), 3 => 1u64..4, 1 => Just(511)];
-    let frames = prop_oneof![4 => Just(0u64), 2 => 1u64..8, 1 => Just(511), 1 => 0u64..LARGE];
+    let frames = prop_oneof![12 => Just(0u64), 2 => 1u64..8, 1 => Just(511), 1 => 0u64..LARGE];
     (huge, large, frames).prop_map(|(huge, large, frames)| huge * HUGE + large * LARGE + frames).boxed()
 }
 
@@ -41,12 +63,23 @@ fn place() -> BoxedStrategy<u64> {
     (region, distance()).prop_map(|(region, offset)| region + offset).boxed()
 }
 
+fn at() -> BoxedStrategy<At> {
+    let near =
+        (order(), any::<Index>(), 0..3u64).prop_map(|(order, leaf, frames)| At::Leaf(order, leaf, frames));
+    prop_oneof![1 => place().prop_map(At::Frame), 3 => near].boxed()
+}
+
 fn range() -> BoxedStrategy<Range<u64>> {
     (place(), distance()).prop_map(|(start, frames)| start..start + frames).boxed()
 }
 
+/// Often everything, as it is when a migration begins or is cancelled.
+fn wide() -> BoxedStrategy<Range<u64>> {
+    prop_oneof![2 => range(), 1 => Just(0..GUEST_FRAMES)].boxed()
+}
+
 fn rights() -> impl Strategy<Value = Rights> {
-    prop_oneof![3 => Just(Rights::all()), 2 => Just(Rights::EXECUTE), 1 => (0u8..4).prop_map(Rights::from_bits_truncate)]
+    prop_oneof![6 => Just(Rights::all()), 2 => Just(Rights::EXECUTE), 1 => (0u8..4).prop_map(Rights::from_bits_truncate)]
 }
 
 fn order() -> impl Strategy<Value = Order> {
@@ -56,18 +89,19 @@ fn order() -> impl Strategy<Value = Order> {
 fn step() -> impl Strategy<Value = Step> {
     // Host frames lie as the guest's do, or as the 2 MiB blocks do, or anyhow.
     let host = prop_oneof![6 => Just(0u64), 2 => (0..4u64).prop_map(|block| block * LARGE), 1 => 0..LARGE];
+    let smaller = prop_oneof![4 => Just(Order::FRAME), 4 => Just(Order::LARGE), 1 => Just(Order::HUGE)];
     let mark = prop_oneof![Just(Mark::Accessed), Just(Mark::Dirty)];
     prop_oneof![
         8 => (range(), host, rights()).prop_map(|(range, host, rights)| Step::Map {
             at: range.start, frames: range.end - range.start, host: 7 * HUGE + range.start % (2 * HUGE) + host, rights
         }),
         3 => range().prop_map(Step::Unmap),
-        5 => (range(), rights()).prop_map(|(range, rights)| Step::Protect(range, rights)),
-        3 => (place(), order()).prop_map(|(frame, order)| Step::Split(frame, order)),
-        5 => (place(), order()).prop_map(|(frame, order)| Step::Merge(frame, order)),
-        2 => range().prop_map(Step::MergeRange),
-        3 => (range(), mark).prop_map(|(range, mark)| Step::Harvest(range, mark)),
-        6 => (place(), any::<bool>()).prop_map(|(frame, write)| Step::Touch { frame, write }),
+        5 => (wide(), rights()).prop_map(|(range, rights)| Step::Protect(range, rights)),
+        6 => (at(), smaller).prop_map(|(at, order)| Step::Split(at, order)),
+        9 => (at(), order()).prop_map(|(at, order)| Step::Merge(at, order)),
+        3 => wide().prop_map(Step::MergeRange),
+        3 => (wide(), mark).prop_map(|(range, mark)| Step::Harvest(range, mark)),
+        8 => (at(), any::<bool>()).prop_map(|(at, write)| Step::Touch { at, write }),
     ]
 }
 
@@ -121,11 +155,12 @@ impl<F: Walked> Pair<F> {
                 self.check_untouched(&leaves, &range, |_| true);
             }
             Step::Protect(range, rights) => self.protect(range, rights, left),
-            Step::Split(frame, to) => self.split(frame, to, left),
-            Step::Merge(frame, to) => self.merge(frame, to),
+            Step::Split(at, to) => self.split(at.resolve(&leaves), to, left),
+            Step::Merge(at, to) => self.merge(at.resolve(&leaves), to),
             Step::MergeRange(range) => self.merge_range(&range),
             Step::Harvest(range, mark) => self.harvest(&range, mark),
-            Step::Touch { frame, write } => {
+            Step::Touch { at, write } => {
+                let frame = at.resolve(&leaves);
                 let state =
                     self.model.get(frame).filter(|state| !write || state.rights.contains(Rights::WRITE));
                 assert_eq!(self.fixture.touch(frame, write), state.map(|state| state.host(frame)));
@@ -354,6 +389,9 @@ fn raw(leaf: &godwit_nested::Leaf) -> RawLeaf {
 
 fn run<F: Walked>(largest: Order, steps: Vec<(Step, usize)>) {
     let mut pair = Pair { fixture: Fixture::<F>::new(largest), model: Model::default() };
+    // A guest has some RAM in one piece to begin with.
+    let frames = if largest == Order::FRAME { LARGE + 3 } else { HUGE + 2 * LARGE + 3 };
+    pair.apply(Step::Map { at: 0, frames, host: 5 * HUGE, rights: Rights::all() }, usize::MAX);
     for (step, left) in steps {
         pair.apply(step, left);
     }
