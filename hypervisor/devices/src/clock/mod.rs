@@ -5,7 +5,7 @@
 //! it, and again after a pause. A guest may have read the old page until the pause, so the new one never begins before the latest
 //! time that the old one could have given.
 //!
-//! **How it migrates**: the two MSRs, the page's version and what the page says are saved. The page itself travels as guest memory and is rewritten on
+//! **How it migrates**: the two MSRs, the page's version, what the page says and the latest time that the guest can have read are saved. The page itself travels as guest memory and is rewritten on
 //! arrival by [`after_pause`](ParavirtualClock::after_pause), with the rate of the TSC there.
 
 mod page;
@@ -41,7 +41,7 @@ pub(crate) struct ParavirtualClock {
     version: u32,
     /// What the guest reads now, where it reads anything.
     page: Option<TimePage>,
-    /// What a page that was given up could have said last.
+    /// What the guest can have read at least once before: off a page that was given up, or before it moved.
     promised: GuestTime,
 }
 
