@@ -36,8 +36,9 @@ pub struct BoardConfig {
 
 /// All devices of a guest with one CPU.
 ///
-/// Time comes in by [`Now`] alone. Every call that takes it first brings the devices up to it, as [`advance`](Self::advance) does; a time that
-/// goes back is survived, and devices then wait for it to come back.
+/// Time comes in by [`Now`] alone. Every call that takes it first brings the devices up to it, as
+/// [`advance`](Self::advance) does; a time that goes back is survived, and devices then wait for it to come
+/// back.
 #[derive(Debug)]
 pub struct Board {
     serial: Serial,

@@ -18,8 +18,8 @@ use crate::serial::Serial;
 use crate::time::Now;
 
 impl Board {
-    /// The state of all devices, one entry each. `now` is when the guest last ran: whatever it may have read off its clocks
-    /// until then will hold where it arrives.
+    /// The state of all devices, one entry each. `now` is when the guest last ran: whatever it may have read
+    /// off its clocks until then will hold where it arrives.
     pub fn save(&self, now: Now) -> Vec<SavedDevice> {
         vec![
             encode(&self.serial.save()),
@@ -34,7 +34,8 @@ impl Board {
         ]
     }
 
-    /// A board in the saved state, brought up to `now`. Where the guest was not running meanwhile, [`after_pause`](Self::after_pause) comes next.
+    /// A board in the saved state, brought up to `now`. Where the guest was not running meanwhile,
+    /// [`after_pause`](Self::after_pause) comes next.
     ///
     /// Of `config` only the TSC's rate counts: memory and the wall clock are part of the state.
     ///

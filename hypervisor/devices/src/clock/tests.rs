@@ -91,7 +91,7 @@ fn the_wall_clock_is_that_of_the_start() {
 fn addresses_without_memory_are_refused() {
     let memory = Memory::new();
     let mut clock = ParavirtualClock::new(0, 1_000_000);
-    for address in [8192, 8190, 0x42, u64::MAX & !3, 1 << 63] {
+    for address in [8192, 8190, 0x42, !3, 1 << 63] {
         let enabled = address | ENABLED;
         assert_eq!(clock.set_system_time_msr(now(0, 0), enabled, &memory), Err(Refused), "{address:#x}");
         assert_eq!(clock.set_wall_clock_msr(address, &memory), Err(Refused), "{address:#x}");

@@ -171,8 +171,8 @@ fn memory_keeps_bytes_and_says_how_much_ram_there_is() {
     assert_eq!((read(&mut rtc, 0, 0x40), read(&mut rtc, 0, 0x7f)), (0xa5, 0x5a), "bit 7 is no address");
     let mut number = |low| u16::from_le_bytes([low, low + 1].map(|register| read(&mut rtc, 0, register)));
     assert_eq!(number(0x15), 640);
-    assert_eq!(number(0x34), ((3 << 30) - (16 << 20) >> 16) as u16);
-    assert_eq!(number(0x5b), (2 << 30 >> 16) as u16);
+    assert_eq!(number(0x34), (((3 << 30) - (16 << 20)) >> 16) as u16);
+    assert_eq!(number(0x5b), ((2 << 30) >> 16) as u16);
 }
 
 proptest! {

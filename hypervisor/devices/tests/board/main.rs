@@ -1,4 +1,5 @@
-//! The board as a guest and a host drive it, at random: no access panics, and a board that moved answers as the one that stayed.
+//! The board as a guest and a host drive it, at random: no access panics, and a board that moved answers as
+//! the one that stayed.
 
 mod drive;
 mod garbage;

@@ -1,4 +1,5 @@
-//! A board that was saved and restored answers everything as the board that stayed, device by device and all together.
+//! A board that was saved and restored answers everything as the board that stayed, device by device and all
+//! together.
 
 use godwit_devices::{Board, DeviceId, Now, RestoreError, SavedDevice};
 use proptest::prelude::*;
