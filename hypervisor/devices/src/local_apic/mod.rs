@@ -170,9 +170,12 @@ impl LocalApic {
         self.task_priority >> 4
     }
 
-    /// Sets the task priority from CR8.
+    /// Sets the task priority from CR8. A class that it has already leaves the lower half alone, which CR8
+    /// does not show.
     pub(crate) fn set_task_priority_class(&mut self, class: u8) {
-        self.task_priority = class << 4;
+        if class & 0xf != self.task_priority_class() {
+            self.task_priority = class << 4;
+        }
     }
 
     /// Sets the rate of the guest's TSC.

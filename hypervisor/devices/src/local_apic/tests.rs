@@ -80,6 +80,8 @@ fn the_task_priority_holds_off_its_class_and_all_below() {
     write(&mut apic, TASK_PRIORITY, 0x5f);
     assert_eq!((apic.offered(), apic.task_priority_class()), (None, 5));
     assert_eq!(read(&mut apic, PROCESSOR_PRIORITY), 0x5f);
+    apic.set_task_priority_class(5);
+    assert_eq!(read(&mut apic, TASK_PRIORITY), 0x5f, "CR8 has only the class");
     apic.set_task_priority_class(4);
     assert_eq!(apic.offered(), Some(0x51));
     assert_eq!(read(&mut apic, TASK_PRIORITY), 0x40);

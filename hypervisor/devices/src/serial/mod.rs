@@ -165,17 +165,24 @@ impl Serial {
 
     fn transmit(&mut self, byte: u8) {
         if self.is_looped_back() {
-            if self.received.len() < self.receive_capacity() {
-                self.received.push(byte);
-            } else {
-                self.overrun = true;
-            }
+            self.loop_back(byte);
         } else if self.has_room() {
             self.output.push(byte);
         } else {
             self.lost_bytes = self.lost_bytes.saturating_add(1);
         }
         self.transmitter_empty_pending = self.has_room();
+    }
+
+    /// On an overrun FIFOs keep what they hold, and a receiver without FIFO the latest byte (8.6.3).
+    fn loop_back(&mut self, byte: u8) {
+        self.overrun |= self.received.len() >= self.receive_capacity();
+        if !self.fifo_control.contains(FifoControl::ENABLE) {
+            self.received.clear();
+        }
+        if self.received.len() < self.receive_capacity() {
+            self.received.push(byte);
+        }
     }
 
     /// Allowing the transmit interrupt while the transmitter is empty raises it again (8.6.5); drivers probe

@@ -172,6 +172,15 @@ fn loopback_returns_bytes_and_keeps_the_terminal_out() {
 }
 
 #[test]
+fn without_fifos_an_overrun_leaves_the_latest_byte() {
+    let mut serial = Serial::new();
+    serial.write(MODEM_CONTROL, 0x10);
+    serial.write(DATA, 1);
+    serial.write(DATA, 2);
+    assert_eq!((serial.read(LINE_STATUS) & 0x03, serial.read(DATA)), (0x03, 2));
+}
+
+#[test]
 fn modem_changes_are_told_once() {
     let mut serial = with_fifos();
     assert_eq!(serial.read(MODEM_STATUS), 0xb0, "a terminal that is ready");
