@@ -1,7 +1,9 @@
-//! What a guest sees besides its CPU and its memory: serial port, timers, interrupt controllers, ACPI, clocks.
+//! What a guest sees besides its CPU and its memory: serial port, timers, interrupt controllers, ACPI,
+//! clocks.
 //!
-//! A [`Board`] is all of it, wired together. Whoever runs the guest hands port, memory-mapped and MSR accesses to it, calls
-//! [`Board::advance`] at [`Board::deadline`], and delivers what [`Board::accept_interrupt`] gives.
+//! A [`Board`] is all of it, wired together. Whoever runs the guest hands port, memory-mapped and MSR
+//! accesses to it, calls [`Board::advance`] at [`Board::deadline`], and delivers what
+//! [`Board::accept_interrupt`] gives.
 //!
 //! ```
 //! use godwit_devices::{Board, BoardConfig, Now};
@@ -22,8 +24,8 @@
 //! # Ok::<(), godwit_devices::RestoreError>(())
 //! ```
 //!
-//! Each device's module says how it migrates. All keep time as the guest's own ([`GuestTime`], the guest's TSC), so nothing of a host's clock
-//! is ever saved.
+//! Each device's module says how it migrates. All keep time as the guest's own ([`GuestTime`], the guest's
+//! TSC), so nothing of a host's clock is ever saved.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_std)]
 

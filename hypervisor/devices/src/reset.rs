@@ -1,6 +1,6 @@
-//! How a guest asks for a reset: port 0xcf9 (ICH9 data sheet, 13.7.5), which is also the FADT's reset register, or a
-//! pulse of the keyboard controller's reset line. There is no keyboard controller beside that line: its status reads as idle,
-//! so that nobody waits for it.
+//! How a guest asks for a reset: port 0xcf9 (ICH9 data sheet, 13.7.5), which is also the FADT's reset
+//! register, or a pulse of the keyboard controller's reset line. There is no keyboard controller beside that
+//! line: its status reads as idle, so that nobody waits for it.
 //!
 //! **How it migrates**: the register's value, and what was asked for and not carried out yet, are saved.
 

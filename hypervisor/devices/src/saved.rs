@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// Which device a saved state belongs to. The numbers are part of the format: they are never given to another device.
+/// Which device a saved state belongs to. The numbers are part of the format: they are never given to another
+/// device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 #[serde(into = "u16", try_from = "u16")]
 #[repr(u16)]
@@ -113,8 +114,8 @@ pub(crate) trait Layout: Serialize + DeserializeOwned {
 
 /// Encodes one device's state.
 pub(crate) fn encode<L: Layout>(state: &L) -> SavedDevice {
-    // Encoding plain integers and lists into a growing buffer has no way to fail. If it ever did, the empty state would be
-    // refused on arrival, and the guest would go on where it is.
+    // Encoding plain integers and lists into a growing buffer has no way to fail. If it ever did, the empty
+    // state would be refused on arrival, and the guest would go on where it is.
     let bytes = postcard::to_allocvec(state).unwrap_or_default();
     SavedDevice { device: L::DEVICE, version: L::VERSION, bytes }
 }

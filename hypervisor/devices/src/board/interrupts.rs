@@ -1,4 +1,5 @@
-//! How interrupt lines run: every ISA interrupt to the 8259A pair and to the IO-APIC, the pair's output to LINT0 and to the IO-APIC's pin 0.
+//! How interrupt lines run: every ISA interrupt to the 8259A pair and to the IO-APIC, the pair's output to
+//! LINT0 and to the IO-APIC's pin 0.
 
 use super::TIMER_PIN;
 use crate::io_apic::IoApic;

@@ -36,8 +36,9 @@ pub struct BoardConfig {
 
 /// All devices of a guest with one CPU.
 ///
-/// Time comes in by [`Now`] alone. Every call that takes it first brings the devices up to it, as [`advance`](Self::advance) does; a time that
-/// goes back is survived, and devices then wait for it to come back.
+/// Time comes in by [`Now`] alone. Every call that takes it first brings the devices up to it, as
+/// [`advance`](Self::advance) does; a time that goes back is survived, and devices then wait for it to come
+/// back.
 #[derive(Debug)]
 pub struct Board {
     serial: Serial,
@@ -102,7 +103,8 @@ impl Board {
         self.interrupts.local_apic.task_priority_class()
     }
 
-    /// Sets the task priority from CR8.
+    /// Sets the task priority from CR8. Read [`task_priority`](Self::task_priority) back into CR8 after the
+    /// guest wrote to its local APIC: it has one task priority, seen in two places.
     pub fn set_task_priority(&mut self, cr8: u8) {
         self.interrupts.local_apic.set_task_priority_class(cr8);
     }

@@ -43,8 +43,8 @@ impl Place {
 }
 
 impl Board {
-    /// IN: reads `bytes` (1, 2 or 4) from `port` on. Devices are a byte wide: a wider access is one to each port in turn, all at one
-    /// moment. What is not there reads as all ones, and is counted.
+    /// IN: reads `bytes` (1, 2 or 4) from `port` on. Devices are a byte wide: a wider access is one to each
+    /// port in turn, all at one moment. What is not there reads as all ones, and is counted.
     pub fn read_port(&mut self, now: Now, port: u16, bytes: u8) -> u32 {
         self.advance(now);
         let value = match (port, bytes) {

@@ -51,7 +51,8 @@ impl Msr {
 }
 
 impl Board {
-    /// Whether device registers are at this guest-physical address: the local APIC's page, the IO-APIC's page.
+    /// Whether device registers are at this guest-physical address: the local APIC's page, the IO-APIC's
+    /// page.
     pub fn has_mmio(&self, address: u64) -> bool {
         Page::of(address).is_some()
     }

@@ -18,10 +18,9 @@ use crate::serial::Serial;
 use crate::time::Now;
 
 impl Board {
-    /// The state of all devices at `now`, one entry each.
+    /// The state of all devices, one entry each. `now` is when the guest last ran: whatever it may have read
+    /// off its clocks until then will hold where it arrives.
     pub fn save(&self, now: Now) -> Vec<SavedDevice> {
-        // Every device keeps what it needs as points in guest time, so that it is the same whenever it is read.
-        let _ = now;
         vec![
             encode(&self.serial.save()),
             encode(&self.interrupts.pic.save()),
@@ -30,12 +29,13 @@ impl Board {
             encode(&self.interrupts.io_apic.save()),
             encode(&self.rtc.save()),
             encode(&self.power.save()),
-            encode(&self.clock.save()),
+            encode(&self.clock.save(now)),
             encode(&self.reset.save()),
         ]
     }
 
-    /// A board in the saved state. Where the guest was not running meanwhile, [`after_pause`](Self::after_pause) comes next.
+    /// A board in the saved state, brought up to `now`. Where the guest was not running meanwhile,
+    /// [`after_pause`](Self::after_pause) comes next.
     ///
     /// Of `config` only the TSC's rate counts: memory and the wall clock are part of the state.
     ///

@@ -1,12 +1,13 @@
 //! kvmclock: the guest's time as a function of its TSC, in a page of its own memory
 //! (Linux, `Documentation/virt/kvm/x86/msr.rst`).
 //!
-//! The page says: at TSC `tsc_timestamp` the time was `system_time`, and this is how fast the TSC counts. It is written when the guest asks for
-//! it, and again after a pause. A guest may have read the old page until the pause, so the new one never begins before the latest
-//! time that the old one could have given.
+//! The page says: at TSC `tsc_timestamp` the time was `system_time`, and this is how fast the TSC counts. It
+//! is written when the guest asks for it, and again after a pause. A guest may have read the old page until
+//! the pause, so the new one never begins before the latest time that the old one could have given.
 //!
-//! **How it migrates**: the two MSRs, the page's version and what the page says are saved. The page itself travels as guest memory and is rewritten on
-//! arrival by [`after_pause`](ParavirtualClock::after_pause), with the rate of the TSC there.
+//! **How it migrates**: the two MSRs, the page's version, what the page says and the latest time that the
+//! guest can have read are saved. The page itself travels as guest memory and is rewritten on arrival by
+//! [`after_pause`](ParavirtualClock::after_pause), with the rate of the TSC there.
 
 mod page;
 mod saved;
@@ -41,7 +42,7 @@ pub(crate) struct ParavirtualClock {
     version: u32,
     /// What the guest reads now, where it reads anything.
     page: Option<TimePage>,
-    /// What a page that was given up could have said last.
+    /// What the guest can have read at least once before: off a page that was given up, or before it moved.
     promised: GuestTime,
 }
 
@@ -114,8 +115,8 @@ impl ParavirtualClock {
         Ok(())
     }
 
-    /// The guest stood still, or came from another host: its page is written anew, and tells it that it was stopped.
-    /// `false` where the page cannot be written: the guest keeps the old one.
+    /// The guest stood still, or came from another host: its page is written anew, and tells it that it was
+    /// stopped. `false` where the page cannot be written: the guest keeps the old one.
     pub(crate) fn after_pause(&mut self, now: Now, memory: &dyn GuestMemory) -> bool {
         if self.page.is_none() {
             return true;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::page::{Flags, Scale, TimePage};
 use super::{ALIGNMENT, ENABLED, ParavirtualClock};
 use crate::saved::{DeviceId, Layout, RestoreError, ensure};
-use crate::time::GuestTime;
+use crate::time::{GuestTime, Now};
 
 /// First layout.
 #[derive(Serialize, Deserialize)]
@@ -34,7 +34,8 @@ impl Layout for ParavirtualClockV1 {
 }
 
 impl ParavirtualClock {
-    pub(crate) fn save(&self) -> ParavirtualClockV1 {
+    /// `now` is when the guest last ran.
+    pub(crate) fn save(&self, now: Now) -> ParavirtualClockV1 {
         ParavirtualClockV1 {
             wall_clock_start_s: self.wall_clock_start_s,
             system_time_msr: self.system_time_msr,
@@ -47,7 +48,7 @@ impl ParavirtualClock {
                 shift: page.scale.shift,
                 flags: page.flags.bits(),
             }),
-            promised: self.promised,
+            promised: self.promised_at(now.tsc),
         }
     }
 

@@ -1,11 +1,11 @@
 //! The IO-APIC: 24 pins, version 0x20 with its EOI register (82093AA data sheet; ICH9 data sheet, 13.5).
 //!
-//! Levels here are logical: a pin is active when its device asserts it, and the polarity bit of an entry is kept
-//! without effect. An edge at a masked pin is lost, as on the chip. A level-triggered message that no CPU took is
-//! tried again when the pin or its entry changes.
+//! Levels here are logical: a pin is active when its device asserts it, and the polarity bit of an entry is
+//! kept without effect. An edge at a masked pin is lost, as on the chip. A level-triggered message that no
+//! CPU took is tried again when the pin or its entry changes.
 //!
-//! **How it migrates**: the entries with their remote IRR, the selected register and the pins' levels are saved. Nothing in it depends
-//! on time.
+//! **How it migrates**: the entries with their remote IRR, the selected register and the pins' levels are
+//! saved. Nothing in it depends on time.
 
 mod redirection;
 mod saved;
@@ -77,8 +77,8 @@ impl IoApic {
         }
     }
 
-    /// Reads `bytes` (1 to 8) at `offset` into the register page. Registers are 32 bits wide at multiples of 16; what lies
-    /// between reads as 0.
+    /// Reads `bytes` (1 to 8) at `offset` into the register page. Registers are 32 bits wide at multiples of
+    /// 16; what lies between reads as 0.
     pub(crate) fn read(&self, offset: u64, bytes: u8) -> u64 {
         let value = match offset & 0xff0 {
             offset::SELECT => u32::from(self.selected),

@@ -11,8 +11,8 @@ use crate::time::Now;
 pub(crate) const TSC_DEADLINE_MSR: u32 = 0x6e0;
 
 impl LocalApic {
-    /// Reads `bytes` (1 to 8) at `offset` into the register page. All ones while the page is not there: off, or in x2APIC
-    /// mode. Registers are 32 bits wide at multiples of 16; what lies between reads as 0.
+    /// Reads `bytes` (1 to 8) at `offset` into the register page. All ones while the page is not there: off,
+    /// or in x2APIC mode. Registers are 32 bits wide at multiples of 16; what lies between reads as 0.
     pub(crate) fn read_page(&mut self, now: Now, offset: u64, bytes: u8) -> u64 {
         let ones = u64::MAX >> (64 - 8 * u32::from(bytes.clamp(1, 8)));
         if !self.is_enabled() || self.is_x2apic() {

@@ -28,7 +28,8 @@ impl LocalApic {
     /// Changes the mode.
     ///
     /// # Errors
-    /// Reserved bits, another base address, or a change that must not be: from off to x2APIC, from x2APIC to xAPIC.
+    /// Reserved bits, another base address, or a change that must not be: from off to x2APIC, from x2APIC to
+    /// xAPIC.
     pub(crate) fn set_base(&mut self, value: u64) -> Result<(), Refused> {
         let mode = (self.base & (EXTENDED | ENABLED), value & (EXTENDED | ENABLED));
         const BOTH: u64 = EXTENDED | ENABLED;

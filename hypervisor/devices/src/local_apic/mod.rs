@@ -1,11 +1,13 @@
 //! The local APIC (SDM vol. 3, chapter 11; APM vol. 2, chapter 16), in xAPIC and x2APIC mode.
 //!
-//! There is one CPU for now: an APIC takes messages that match its ids, so that more are a list of these. INIT and
-//! start-up messages are for other CPUs and ignored; system management mode does not exist here. Its base cannot be moved.
-//! Suppressing the broadcast of an end of interrupt is not offered (version bit 24 is clear).
+//! There is one CPU for now: an APIC takes messages that match its ids, so that more are a list of these.
+//! INIT and start-up messages are for other CPUs and ignored; system management mode does not exist here. Its
+//! base cannot be moved. Suppressing the broadcast of an end of interrupt is not offered (version bit 24 is
+//! clear).
 //!
-//! **How it migrates**: all registers are saved, the count as the guest time at which it runs out and the TSC deadline as the guest's TSC: both go
-//! on as the guest's clocks do. The current count, the processor priority and what is offered to the CPU are recomputed.
+//! **How it migrates**: all registers are saved, the count as the guest time at which it runs out and the TSC
+//! deadline as the guest's TSC: both go on as the guest's clocks do. The current count, the processor
+//! priority and what is offered to the CPU are recomputed.
 
 mod access;
 mod base;
@@ -80,8 +82,8 @@ pub(crate) struct LocalApic {
 }
 
 impl LocalApic {
-    /// The first CPU's APIC as a PC's firmware leaves it: on, in virtual wire mode (MultiProcessor Specification 1.4, 3.6.2.2):
-    /// the 8259A's interrupts pass through LINT0, NMIs through LINT1.
+    /// The first CPU's APIC as a PC's firmware leaves it: on, in virtual wire mode (MultiProcessor
+    /// Specification 1.4, 3.6.2.2): the 8259A's interrupts pass through LINT0, NMIs through LINT1.
     pub(crate) fn new(tsc_hz: u64) -> Self {
         const EXTERNAL: u32 = 0b111 << 8;
         const NMI: u32 = 0b100 << 8;
@@ -168,9 +170,12 @@ impl LocalApic {
         self.task_priority >> 4
     }
 
-    /// Sets the task priority from CR8.
+    /// Sets the task priority from CR8. A class that it has already leaves the lower half alone, which CR8
+    /// does not show.
     pub(crate) fn set_task_priority_class(&mut self, class: u8) {
-        self.task_priority = class << 4;
+        if class & 0xf != self.task_priority_class() {
+            self.task_priority = class << 4;
+        }
     }
 
     /// Sets the rate of the guest's TSC.

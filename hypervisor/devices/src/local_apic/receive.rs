@@ -20,7 +20,8 @@ impl MessageBus for LocalApic {
 }
 
 impl LocalApic {
-    /// Sets the level of LINT0, to which the 8259A is wired. As an external interrupt it is passed through, not latched.
+    /// Sets the level of LINT0, to which the 8259A is wired. As an external interrupt it is passed through,
+    /// not latched.
     pub(crate) fn set_pin0(&mut self, level: bool) {
         let rises = level && !self.pin0;
         self.pin0 = level;

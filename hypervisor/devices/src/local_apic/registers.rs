@@ -1,4 +1,5 @@
-//! The local APIC's registers by number: the MMIO offset / 16, or the x2APIC MSR less 0x800 (SDM vol. 3, table 11-1).
+//! The local APIC's registers by number: the MMIO offset / 16, or the x2APIC MSR less 0x800 (SDM vol. 3,
+//! table 11-1).
 
 /// A register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,10 +1,11 @@
 //! The two cascaded 8259A interrupt controllers of a PC, with the edge/level registers of the PIIX.
 //!
-//! The first serves interrupts 0 to 7, the second 8 to 15 through the first one's input 2. An edge that was seen stays
-//! requested even if the line falls again before the CPU asks, as in KVM (a real 8259A would answer with interrupt 7).
+//! The first serves interrupts 0 to 7, the second 8 to 15 through the first one's input 2. An edge that was
+//! seen stays requested even if the line falls again before the CPU asks, as in KVM (a real 8259A would
+//! answer with interrupt 7).
 //!
-//! **How it migrates**: all registers, the initialization step and the levels of the inputs are saved. The output is
-//! recomputed. Nothing in it depends on time.
+//! **How it migrates**: all registers, the initialization step and the levels of the inputs are saved. The
+//! output is recomputed. Nothing in it depends on time.
 
 mod chip;
 mod saved;
@@ -15,7 +16,8 @@ use chip::Chip;
 
 /// The input of the first chip that the second one's output is wired to.
 const CASCADE: u8 = 2;
-/// The inputs that may be level-triggered: not the timer, the keyboard, the cascade, the RTC and the coprocessor.
+/// The inputs that may be level-triggered: not the timer, the keyboard, the cascade, the RTC and the
+/// coprocessor.
 const LEVEL_CAPABLE: [u8; 2] = [0xf8, 0xde];
 /// Both chips' interrupts that firmware leaves level-triggered: 9, which ACPI uses.
 const LEVEL_AFTER_RESET: [u8; 2] = [0, 1 << 1];
@@ -50,7 +52,8 @@ impl Pic {
         self.primary.offered().is_some()
     }
 
-    /// The CPU's acknowledge cycles: the vector. Where nothing is requested any more it is that of interrupt 7.
+    /// The CPU's acknowledge cycles: the vector. Where nothing is requested any more it is that of interrupt
+    /// 7.
     pub(crate) fn acknowledge(&mut self) -> u8 {
         let irq = self.primary.acknowledge();
         let vector = if irq == Some(CASCADE) {

@@ -208,7 +208,8 @@ impl Counter {
         let count = if self.decimal { from_decimal(self.count) } else { u64::from(self.count) };
         match count % self.modulus() {
             0 => self.modulus(),
-            // Periods of one tick are not defined ("Mode 2", "Mode 3"); they would be an output that never changes.
+            // Periods of one tick are not defined ("Mode 2", "Mode 3"); they would be an output that never
+            // changes.
             1 if self.is_periodic() => 2,
             count => count,
         }

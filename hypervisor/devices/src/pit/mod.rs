@@ -1,12 +1,13 @@
 //! The 8254 interval timer with port 0x61 (Intel data sheet 231164).
 //!
-//! Three counters run at [`HZ`]. Output 0 is ISA interrupt 0, counter 1 (memory refresh once) counts without effect, counter 2
-//! has its gate and output in port 0x61. A count that is written takes effect at once, as in KVM, instead of at
-//! the end of the running period. Periods that were missed give one interrupt together, and the grid they lie on
-//! stays; see [`MINIMUM_INTERVAL_NS`] for how often the host is asked to wake up.
+//! Three counters run at [`HZ`]. Output 0 is ISA interrupt 0, counter 1 (memory refresh once) counts without
+//! effect, counter 2 has its gate and output in port 0x61. A count that is written takes effect at once, as
+//! in KVM, instead of at the end of the running period. Periods that were missed give one interrupt together,
+//! and the grid they lie on stays; see [`MINIMUM_INTERVAL_NS`] for how often the host is asked to wake up.
 //!
-//! **How it migrates**: counters are saved with the tick of guest time at which they were started, so that they have counted on by exactly
-//! the guest's time. What they read, the outputs and the next interrupt are recomputed.
+//! **How it migrates**: counters are saved with the tick of guest time at which they were started, so that
+//! they have counted on by exactly the guest's time. What they read, the outputs and the next interrupt are
+//! recomputed.
 
 mod counter;
 mod mode;
@@ -22,8 +23,8 @@ use mode::Mode;
 pub(crate) const IRQ: u8 = 0;
 /// Ticks a second.
 pub(crate) const HZ: u32 = 1_193_182;
-/// The host is not asked to wake up for counter 0 more often than this: a guest that programs a shorter period
-/// would otherwise keep the host's timer busy. KVM uses the same bound.
+/// The host is not asked to wake up for counter 0 more often than this: a guest that programs a shorter
+/// period would otherwise keep the host's timer busy. KVM uses the same bound.
 const MINIMUM_INTERVAL_NS: u64 = 200_000;
 /// Time between toggles of the refresh bit in port 0x61 on a PC.
 const REFRESH_TOGGLE_NS: u64 = 15_085;

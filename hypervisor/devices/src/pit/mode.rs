@@ -57,7 +57,8 @@ impl Mode {
         self != Self::InterruptOnTerminalCount
     }
 
-    /// What the counter holds `elapsed` ticks after it was loaded with `count` (1 to 65536), modulo `modulus`.
+    /// What the counter holds `elapsed` ticks after it was loaded with `count` (1 to 65536), modulo
+    /// `modulus`.
     pub(super) fn value(self, elapsed: u64, count: u64, modulus: u64) -> u64 {
         let value = match self {
             Self::RateGenerator => count - elapsed % count,

@@ -31,7 +31,8 @@ impl Pit {
         }
     }
 
-    /// Every combination of fields is a state that counting survives: starts that lie in the future have not begun.
+    /// Every combination of fields is a state that counting survives: starts that lie in the future have not
+    /// begun.
     pub(crate) fn restore(saved: PitV1) -> Result<Self, RestoreError> {
         let mut pit = Self {
             counters: saved.counters,

@@ -1,10 +1,10 @@
 //! ACPI power management (ACPI 6.5, 4.8.3): event and control registers, the timer, the power button.
 //!
-//! The board is always in ACPI mode, and powers off when the guest enters the sleep type [`SLEEP_TYPE_S5`]. There are no other sleep
-//! states, no sleep button and no general-purpose events.
+//! The board is always in ACPI mode, and powers off when the guest enters the sleep type [`SLEEP_TYPE_S5`].
+//! There are no other sleep states, no sleep button and no general-purpose events.
 //!
-//! **How it migrates**: the three registers are saved. The timer is the guest's time at another rate, so it needs nothing but
-//! the half in which it was last looked at. The interrupt line is recomputed.
+//! **How it migrates**: the three registers are saved. The timer is the guest's time at another rate, so it
+//! needs nothing but the half in which it was last looked at. The interrupt line is recomputed.
 
 mod saved;
 #[cfg(test)]

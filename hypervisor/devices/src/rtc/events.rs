@@ -6,7 +6,8 @@ use super::{CRYSTAL, Rtc};
 use crate::time::{GuestTime, NANOSECONDS_PER_SECOND, earliest};
 
 impl Rtc {
-    /// Raises the flags of interrupts that are due. Those that nobody asked for are worked out when the flags are read.
+    /// Raises the flags of interrupts that are due. Those that nobody asked for are worked out when the flags
+    /// are read.
     pub(crate) fn advance(&mut self, now: GuestTime) {
         const ANY: Control =
             Control::UPDATE_INTERRUPT.union(Control::ALARM_INTERRUPT).union(Control::PERIODIC_INTERRUPT);

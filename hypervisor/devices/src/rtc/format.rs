@@ -106,8 +106,8 @@ impl Alarm {
         if !possible(self.hour, 24) || !possible(self.minute, 60) || !possible(self.second, 60) {
             return None;
         }
-        // Skips to the next hour, minute or second as long as one does not match: at most 24 + 60 + 60 times, and as
-        // many again where a skip began a new day or hour.
+        // Skips to the next hour, minute or second as long as one does not match: at most 24 + 60 + 60 times,
+        // and as many again where a skip began a new day or hour.
         let mut at = unix_s.checked_add(1)?;
         loop {
             let date = Date::from_unix(at);

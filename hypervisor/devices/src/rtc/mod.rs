@@ -1,11 +1,12 @@
 //! The MC146818 real-time clock with 128 bytes of CMOS memory, at ports 0x70 and 0x71 (Motorola data sheet).
 //!
-//! The clock shows UTC: the wall clock at the guest's start plus guest time. It is not ticked: what happened is worked out when
-//! somebody looks, and the host is asked to wake up only for interrupts that are enabled and not pending yet. The day of the week follows
-//! from the date. Daylight saving and the square wave output have no effect.
+//! The clock shows UTC: the wall clock at the guest's start plus guest time. It is not ticked: what happened
+//! is worked out when somebody looks, and the host is asked to wake up only for interrupts that are enabled
+//! and not pending yet. The day of the week follows from the date. Daylight saving and the square wave output
+//! have no effect.
 //!
-//! **How it migrates**: the memory and the flags are saved, and the date as one pair: these seconds since 1970 at that guest time.
-//! The clock goes on by the guest's time. The interrupt line is recomputed.
+//! **How it migrates**: the memory and the flags are saved, and the date as one pair: these seconds since
+//! 1970 at that guest time. The clock goes on by the guest's time. The interrupt line is recomputed.
 
 mod calendar;
 mod events;
@@ -27,7 +28,8 @@ pub(crate) const CENTURY_REGISTER: u8 = 0x32;
 const MEMORY_BYTES: usize = 128;
 /// Ticks a second of the crystal.
 const CRYSTAL: Rate = Rate(32_768);
-/// The update bit is up so long before a second ends: 244 µs of warning and 1984 µs of update (data sheet, figure 18).
+/// The update bit is up so long before a second ends: 244 µs of warning and 1984 µs of update (data sheet,
+/// figure 18).
 const UPDATE_NS: u64 = 2_228_000;
 /// After the divider was released the first second is half a one (data sheet, "Divider Control").
 const FIRST_UPDATE_NS: u64 = NANOSECONDS_PER_SECOND / 2;
@@ -102,7 +104,8 @@ impl Rtc {
         }
     }
 
-    /// Writes port 0x70 (`offset` 0) or 0x71 (1). Bit 7 of the index would hold off NMIs, of which this board has none.
+    /// Writes port 0x70 (`offset` 0) or 0x71 (1). Bit 7 of the index would hold off NMIs, of which this board
+    /// has none.
     pub(crate) fn write(&mut self, now: GuestTime, offset: u16, value: u8) {
         if offset == 0 {
             self.selected = value & 0x7f;

@@ -1,11 +1,12 @@
 //! The serial port COM1: a 16550A (National Semiconductor PC16550D data sheet).
 //!
-//! A byte the guest writes is sent at once, so its transmitter is empty again before it looks. Only where the host has not
-//! taken [`OUTPUT_BYTES`] of it does the transmitter stay full, and the guest waits as it would for a slow line. A byte
-//! that arrives is announced at once too: below the trigger level it counts as timed out.
+//! A byte the guest writes is sent at once, so its transmitter is empty again before it looks. Only where the
+//! host has not taken [`OUTPUT_BYTES`] of it does the transmitter stay full, and the guest waits as it would
+//! for a slow line. A byte that arrives is announced at once too: below the trigger level it counts as timed
+//! out.
 //!
-//! **How it migrates**: registers, both queues (so that no typed or printed byte is lost) and the pending transmit
-//! interrupt are saved. The interrupt line is recomputed. Nothing in it depends on time.
+//! **How it migrates**: registers, both queues (so that no typed or printed byte is lost) and the pending
+//! transmit interrupt are saved. The interrupt line is recomputed. Nothing in it depends on time.
 
 mod registers;
 mod saved;
@@ -113,7 +114,8 @@ impl Serial {
         }
     }
 
-    /// The level of the interrupt line: on a PC, OUT2 lets it through, and loopback holds OUT2 inactive (8.7.4).
+    /// The level of the interrupt line: on a PC, OUT2 lets it through, and loopback holds OUT2 inactive
+    /// (8.7.4).
     pub(crate) fn has_interrupt(&self) -> bool {
         self.modem_control.contains(ModemControl::OUT2)
             && !self.is_looped_back()
@@ -163,11 +165,7 @@ impl Serial {
 
     fn transmit(&mut self, byte: u8) {
         if self.is_looped_back() {
-            if self.received.len() < self.receive_capacity() {
-                self.received.push(byte);
-            } else {
-                self.overrun = true;
-            }
+            self.loop_back(byte);
         } else if self.has_room() {
             self.output.push(byte);
         } else {
@@ -176,7 +174,19 @@ impl Serial {
         self.transmitter_empty_pending = self.has_room();
     }
 
-    /// Allowing the transmit interrupt while the transmitter is empty raises it again (8.6.5); drivers probe for that.
+    /// On an overrun FIFOs keep what they hold, and a receiver without FIFO the latest byte (8.6.3).
+    fn loop_back(&mut self, byte: u8) {
+        self.overrun |= self.received.len() >= self.receive_capacity();
+        if !self.fifo_control.contains(FifoControl::ENABLE) {
+            self.received.clear();
+        }
+        if self.received.len() < self.receive_capacity() {
+            self.received.push(byte);
+        }
+    }
+
+    /// Allowing the transmit interrupt while the transmitter is empty raises it again (8.6.5); drivers probe
+    /// for that.
     fn enable_interrupts(&mut self, enable: InterruptEnable) {
         let newly = enable - self.interrupt_enable;
         if newly.contains(InterruptEnable::TRANSMITTER_EMPTY) && self.has_room() {

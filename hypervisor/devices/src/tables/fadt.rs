@@ -10,14 +10,15 @@ use crate::{power, reset, rtc};
 /// The length of revision 6.
 const BYTES: usize = 276;
 
-/// What the boot flags say: ISA devices (COM1) are there, and neither VGA nor PCI Express power management. That the flag for a keyboard
-/// controller (bit 1) is clear says that there is none.
+/// What the boot flags say: ISA devices (COM1) are there, and neither VGA nor PCI Express power management.
+/// That the flag for a keyboard controller (bit 1) is clear says that there is none.
 const BOOT_FLAGS: u16 = LEGACY_DEVICES | NO_VGA | NO_ASPM;
 const LEGACY_DEVICES: u16 = 1 << 0;
 const NO_VGA: u16 = 1 << 2;
 const NO_ASPM: u16 = 1 << 4;
 
-/// The feature flags. The power button is a fixed one (bit 4 clear), the hardware is not reduced (bit 20 clear).
+/// The feature flags. The power button is a fixed one (bit 4 clear), the hardware is not reduced (bit 20
+/// clear).
 const FLAGS: u32 = WBINVD | PROC_C1 | NO_SLEEP_BUTTON | NO_FIXED_RTC | TIMER_32_BITS | RESET_REGISTER;
 const WBINVD: u32 = 1 << 0;
 const PROC_C1: u32 = 1 << 2;
