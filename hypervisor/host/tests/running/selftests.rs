@@ -2,7 +2,7 @@
 
 use godwit_frames::{FrameRange, HostFrame, Mobility, Order};
 use godwit_host::{
-    description::CpuState,
+    description::{CpuState, Virtualization},
     machine::{CpuNumber, Mail},
 };
 
@@ -17,14 +17,16 @@ fn ready() -> World {
 
 #[test]
 fn all_pass_on_a_good_machine() {
-    let mut world = ready();
+    let mut machine = FakeMachine::new(4);
+    machine.description.virtualization = Virtualization::Missing("it is only pretended");
+    let mut world = Setup { machine, ..Setup::default() }.ready();
     let output = world.command("selftest all");
     let lines: Vec<_> = output.lines().collect();
-    assert_eq!(lines.len(), 6, "{output}");
-    for (line, name) in lines.iter().zip(["frames", "clock", "random", "mailbox", "heap"]) {
+    assert_eq!(lines.len(), 7, "{output}");
+    for (line, name) in lines.iter().zip(["frames", "clock", "random", "mailbox", "heap", "vcpu"]) {
         assert!(line.starts_with(&format!("selftest {name}: passed (")), "{output}");
     }
-    assert_eq!(lines[5], "selftest all: 5 passed, 0 failed");
+    assert_eq!(lines[6], "selftest all: 6 passed, 0 failed");
     assert!(world.machine.state().provoked.is_empty(), "no fault is raised by all");
 }
 
@@ -134,4 +136,19 @@ fn the_frames_test_passes_where_hardly_anything_is_free() {
     let output = world.command("selftest frames");
     assert!(output.starts_with("selftest frames: passed ("), "{output}");
     cpu.free(taken).unwrap();
+}
+
+#[test]
+fn the_vcpu_test_fails_where_guests_should_run_and_do_not() {
+    let output = ready().command("selftest vcpu");
+    assert_eq!(output, "selftest vcpu: failed: no virtual CPU: this machine is only pretended\n");
+}
+
+#[test]
+fn the_vcpu_test_says_why_there_is_nothing_to_test() {
+    let mut machine = FakeMachine::new(1);
+    machine.description.virtualization = Virtualization::Missing("the firmware disabled SVM");
+    let mut world = Setup { machine, ..Setup::default() }.ready();
+    let output = world.command("selftest vcpu");
+    assert_eq!(output, "selftest vcpu: passed (nothing to test: the firmware disabled SVM)\n");
 }

@@ -13,6 +13,8 @@ pub mod permission_maps;
 pub mod refusal;
 pub mod state;
 pub mod switch;
+#[cfg(test)]
+mod tests;
 pub mod vcpu;
 pub mod vmcb;
 

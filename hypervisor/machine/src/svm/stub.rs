@@ -2,7 +2,7 @@
 //!
 //! From CLGI to STGI nothing interrupts: neither interrupts nor NMIs nor machine checks are taken while the processor holds the
 //! guest's FPU state, GS base and task register. Host interrupts and NMIs end the guest's run all the same; what ended it
-//! is still pending at STGI, where an NMI is taken at once. Interrupts wait for [`interrupt_window`].
+//! is still pending at STGI, where an NMI is taken at once. Interrupts wait for the host's next window.
 
 use core::{
     arch::{asm, global_asm},
@@ -85,12 +85,6 @@ pub(super) unsafe fn enter(
 pub(super) unsafe fn save_host_state(at: u64) {
     // SAFETY: the caller's promises.
     unsafe { asm!("vmsave rax", in("rax") at, options(nostack, preserves_flags)) };
-}
-
-/// Takes the interrupts that are pending: STI alone holds them off for one more instruction.
-pub(super) fn interrupt_window() {
-    // SAFETY: interrupts are off in host code but for windows like this; their handlers share nothing with it.
-    unsafe { asm!("sti", "nop", "cli", options(nostack)) };
 }
 
 /// Has the host's handler serve a machine check that arose in a guest: once it ended the run, it is not pending any more.

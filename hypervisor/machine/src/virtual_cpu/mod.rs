@@ -3,5 +3,7 @@
 pub mod extended_state;
 pub mod limits;
 pub mod reset;
+#[cfg(test)]
+pub(crate) mod tests;
 #[cfg(feature = "kernel")]
 pub mod vendor;

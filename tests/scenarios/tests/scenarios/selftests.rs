@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use godwit_scenarios::{ANSWER, boot, sized_spec};
 
 /// The selftests that come back.
-const CHECKS: [&str; 5] = ["frames", "clock", "random", "mailbox", "heap"];
+const CHECKS: [&str; 6] = ["frames", "clock", "random", "mailbox", "heap", "vcpu"];
 
 /// Runs `selftest argument` and returns the verdicts: the name of each test, and whether it passed.
 fn verdicts(output: &str) -> Vec<(&str, bool)> {
