@@ -15,7 +15,6 @@ mod inbox;
 pub(crate) mod job;
 mod neighbours;
 pub mod peers;
-mod ping;
 mod service;
 mod stack;
 
@@ -24,8 +23,7 @@ pub use connections::{Closed, ConnectError, Connection, ConnectionState, MAX_CON
 pub use counters::Traffic;
 pub use neighbours::Neighbour;
 pub use peers::{MAX_PEERS, Peer, Peers};
-pub use ping::PingAnswer;
-pub use service::{Network, NoNetwork, SendError};
+pub use service::{Network, NoNetwork, PingAnswer, SendError};
 
 /// UDP port of page datagrams, and TCP port of control connections.
 pub const PAGE_PORT: u16 = 4747;

@@ -3,15 +3,15 @@
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use arrayvec::ArrayVec;
 use smoltcp::iface::{Interface, SocketSet};
 
 use super::{
-    Closed, ConnectError, Connection, ConnectionState, Neighbour, PAGE_PORT, PingAnswer, Subnet, Traffic,
+    Closed, ConnectError, Connection, ConnectionState, Neighbour, PAGE_PORT, Subnet, Traffic,
     connections::Connections,
     frame::{self, IP_HEADERS, Identity, Inbound, PAGE_HEADERS},
     inbox::Inbox,
     neighbours::Neighbours,
-    ping::Pinger,
     stack::{self, Link},
 };
 use crate::machine::{
@@ -27,14 +27,10 @@ const ROUNDS_PER_TURN: usize = 4;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoNetwork {
     /// The command line names no address.
-    #[error(
-        "this host has no network address: give it one on its command line, such as godwit.address=10.0.0.1/24"
-    )]
+    #[error("this host has no network address: boot it with one, such as godwit.address=10.0.0.1/24")]
     NoAddress,
     /// The machine has no adapter that can be driven.
-    #[error(
-        "this machine has no network adapter that can be driven: a virtio-net device with MSI-X is needed"
-    )]
+    #[error("this machine has no usable network adapter: a virtio-net device with MSI-X is needed")]
     NoDevice,
     /// The adapter's own address is a group's.
     #[error("the network adapter's hardware address is no station's")]
@@ -75,6 +71,15 @@ impl From<TransmitError> for SendError {
     }
 }
 
+/// A host has answered a ping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PingAnswer {
+    /// Which host.
+    pub from: Ipv4Addr,
+    /// The number of the ping.
+    pub number: u16,
+}
+
 /// One host's network. The CPU that serves it calls [`turn`](Self::turn) in each turn of its loop, and sleeps no longer
 /// than until [`deadline`](Self::deadline).
 pub struct Network<'d> {
@@ -84,7 +89,8 @@ pub struct Network<'d> {
     interface: Interface,
     sockets: SocketSet<'static>,
     connections: Connections,
-    pinger: Pinger,
+    /// Answers to pings that nobody took yet; what finds no room is lost.
+    ping_answers: ArrayVec<PingAnswer, 4>,
     inbox: Inbox,
     neighbours: Neighbours,
     traffic: Traffic,
@@ -110,16 +116,20 @@ impl<'d> Network<'d> {
         let (mut inbox, mut traffic) = (Inbox::new(), Traffic::default());
         let mut link = Link { device, inbox: &mut inbox, traffic: &mut traffic };
         let interface = stack::interface(&mut link, mac, subnet, seed, now);
-        let mut sockets = SocketSet::new(Vec::new());
-        let pinger = Pinger::new(&mut sockets, (seed >> 32) as u16);
+        let identity = Identity {
+            mac,
+            address: subnet.address(),
+            page_port: PAGE_PORT,
+            ping_identifier: (seed >> 32) as u16,
+        };
         Ok(Self {
             device,
             subnet,
-            identity: Identity { mac, address: subnet.address(), page_port: PAGE_PORT },
+            identity,
             interface,
-            sockets,
+            sockets: SocketSet::new(Vec::new()),
             connections: Connections::new(seed),
-            pinger,
+            ping_answers: ArrayVec::new(),
             inbox,
             neighbours: Neighbours::default(),
             traffic,
@@ -168,7 +178,7 @@ impl<'d> Network<'d> {
 
     /// Takes in one frame; `false` where there is none.
     fn take_in(&mut self, now: Instant, on_page: &mut dyn FnMut(SocketAddrV4, &[u8])) -> bool {
-        let Self { device, identity, inbox, neighbours, traffic, subnet, .. } = self;
+        let Self { device, identity, inbox, neighbours, ping_answers, traffic, subnet, .. } = self;
         device.receive(&mut |bytes| match frame::read(bytes, identity) {
             Inbound::Page { mac, source, payload } => {
                 traffic.pages_received += 1;
@@ -181,6 +191,9 @@ impl<'d> Network<'d> {
                     neighbours.learn(sender, mac, target == identity.address, now);
                 }
                 traffic.unwanted += u64::from(!inbox.put(bytes));
+            }
+            Inbound::EchoReply { source, number } => {
+                let _ = ping_answers.try_push(PingAnswer { from: source, number });
             }
             Inbound::Other => traffic.unwanted += u64::from(!inbox.put(bytes)),
             Inbound::Foreign => traffic.unwanted += 1,
@@ -207,21 +220,12 @@ impl<'d> Network<'d> {
         body: &[Piece<'_>],
         now: Instant,
     ) -> Result<(), SendError> {
-        if !self.subnet.holds(*to.ip()) || *to.ip() == self.identity.address {
-            return Err(SendError::NotInNetwork);
-        }
         let body_bytes = body.iter().map(|piece| piece.bytes as usize).sum::<usize>();
         let payload_bytes = header.len() + body_bytes;
         if payload_bytes > self.max_page_bytes() {
             return Err(SendError::TooLong);
         }
-        let resolution = self.neighbours.resolve(*to.ip(), now);
-        if resolution.ask {
-            // A question that finds no room is asked again soon.
-            let _ = self.device.transmit(&frame::arp_request(&self.identity, *to.ip()), &[]);
-            self.device.flush();
-        }
-        let mac = resolution.mac.ok_or(SendError::NoAddress)?;
+        let mac = self.locate(*to.ip(), now)?;
         let number = self.next_datagram;
         let headers =
             frame::page_headers(&self.identity, mac, to, number, payload_bytes).ok_or(SendError::TooLong)?;
@@ -235,6 +239,20 @@ impl<'d> Network<'d> {
         self.traffic.pages_sent += 1;
         self.traffic.page_bytes_sent += payload_bytes as u64;
         Ok(())
+    }
+
+    /// Where the host at `address` is. Where that is not known, or long since, it is asked for.
+    fn locate(&mut self, address: Ipv4Addr, now: Instant) -> Result<frame::Mac, SendError> {
+        if !self.subnet.holds(address) || address == self.identity.address {
+            return Err(SendError::NotInNetwork);
+        }
+        let resolution = self.neighbours.resolve(address, now);
+        if resolution.ask {
+            // A question that finds no room is asked again soon.
+            let _ = self.device.transmit(&frame::arp_request(&self.identity, address), &[]);
+            self.device.flush();
+        }
+        resolution.mac.ok_or(SendError::NoAddress)
     }
 
     /// Bytes of header and body of the longest page datagram.
@@ -310,14 +328,21 @@ impl<'d> Network<'d> {
         self.connections.taken()
     }
 
-    /// Asks the host at `to` whether it is there; `false` where too many questions wait, or it is in another network.
-    pub fn ping(&mut self, to: Ipv4Addr, number: u16) -> bool {
-        self.subnet.holds(to) && self.pinger.ask(&mut self.sockets, to, number)
+    /// Asks the host at `to` whether it is there. The question goes out at once.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was asked.
+    pub fn ping(&mut self, to: Ipv4Addr, number: u16, now: Instant) -> Result<(), SendError> {
+        let mac = self.locate(to, now)?;
+        let question = frame::ping(&self.identity, mac, to, number).ok_or(SendError::TooLong)?;
+        self.device.transmit(&question, &[])?;
+        self.device.flush();
+        Ok(())
     }
 
     /// An answer to [`ping`](Self::ping), oldest first.
     pub fn ping_answer(&mut self) -> Option<PingAnswer> {
-        self.pinger.answer(&mut self.sockets)
+        self.ping_answers.pop_at(0)
     }
 
     /// The host's address and network.

@@ -6,7 +6,8 @@ use godwit_host::{
     boot::{BootInfo, BootPath, MemoryMap, MemoryRegion, RegionKind},
     command_line::CommandLine,
     description::CpuState,
-    machine::Mail,
+    machine::{Machine, Mail},
+    network::Network,
 };
 
 use crate::fake::FakeMachine;
@@ -33,6 +34,8 @@ pub(crate) struct World {
     pub(crate) frames: &'static Frames<'static>,
     pub(crate) host: Host<'static, 'static>,
     others: Vec<(u16, CpuLoop<'static, 'static>)>,
+    /// Other hosts' networks, on the same wire.
+    pub(crate) peers: Vec<Network<'static>>,
     read: usize,
 }
 
@@ -73,7 +76,14 @@ impl Setup {
             .filter(|(_, cpu)| cpu.state == CpuState::Running)
             .map(|(number, _)| (number as u16, CpuLoop::new(machine, frames)))
             .collect();
-        World { machine, frames, host: Host::new(machine, frames, startup), others, read: 0 }
+        World {
+            machine,
+            frames,
+            host: Host::new(machine, frames, startup),
+            others,
+            peers: Vec::new(),
+            read: 0,
+        }
     }
 
     /// The host, ready, its banner read.
@@ -98,6 +108,9 @@ impl World {
         self.host.turn();
         self.turn_others();
         self.machine.state().cpu = 0;
+        for peer in &mut self.peers {
+            peer.turn(self.machine.now(), &mut |_, _| {});
+        }
     }
 
     fn turn_others(&mut self) {
