@@ -196,7 +196,7 @@ fn an_interrupt_table_that_is_not_there_is_none() {
         (1, 0x7ff, "longer than the range"),
     ] {
         let mut content = vec![0x11, 0];
-        content.extend((entries - 1 | 0x8000).to_le_bytes());
+        content.extend(((entries - 1) | 0x8000).to_le_bytes());
         content.extend(place.to_le_bytes());
         content.extend([0; 4]);
         assert_eq!(MsiX::find(&Config::new().with(&[&content]), AT), None, "{why}");

@@ -80,6 +80,9 @@ pub(super) struct Shared {
 
 pub(super) struct Pretended(Mutex<Shared>);
 
+/// A buffer of a chain: its address, its length, and whether the device writes it.
+type Buffer = (u64, u32, bool);
+
 #[derive(Clone, Copy)]
 enum Kind {
     Common,
@@ -176,7 +179,7 @@ impl Shared {
     }
 
     /// Takes the next chain: its head and its buffers.
-    fn take(&mut self, number: usize) -> Option<(u16, Vec<(u64, u32, bool)>)> {
+    fn take(&mut self, number: usize) -> Option<(u16, Vec<Buffer>)> {
         if self.waiting(number) == 0 {
             return None;
         }
