@@ -9,14 +9,12 @@ use smoltcp::iface::{Interface, SocketSet};
 use super::{
     Closed, ConnectError, Connection, ConnectionState, Neighbour, PAGE_PORT, Subnet, Traffic,
     connections::Connections,
-    frame::{self, IP_HEADERS, Identity, Inbound, PAGE_HEADERS},
+    frame::{self, Identity, Inbound},
     inbox::Inbox,
     neighbours::Neighbours,
     stack::{self, Link},
 };
-use crate::machine::{
-    Instant, MAX_HEADER_BYTES, Machine, NetworkCounters, NetworkDevice, Piece, TransmitError,
-};
+use crate::machine::{Instant, Machine, NetworkCounters, NetworkDevice};
 
 /// Frames that one turn takes at most, so that a full wire cannot starve the rest of the loop.
 const FRAMES_PER_TURN: usize = 64;
@@ -37,40 +35,6 @@ pub enum NoNetwork {
     BadMac,
 }
 
-/// Why a page datagram was not taken for sending.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SendError {
-    /// The hardware address is not known; it was asked for. Try again.
-    #[error("the host's hardware address is not known yet")]
-    NoAddress,
-    /// The host is not in this host's network, and there is no way to others.
-    #[error("the host is not in this host's network")]
-    NotInNetwork,
-    /// The adapter has no room now; try again after it sent some.
-    #[error("the adapter has no room")]
-    Full,
-    /// It is longer than the link allows, or has more pieces than the adapter takes.
-    #[error("the datagram is too long for the link, or in too many pieces")]
-    TooLong,
-    /// A piece lies outside its run.
-    #[error("a piece lies outside its run")]
-    OutsideRun,
-    /// The adapter broke its own rules and was stopped.
-    #[error("the network adapter was stopped")]
-    Broken,
-}
-
-impl From<TransmitError> for SendError {
-    fn from(error: TransmitError) -> Self {
-        match error {
-            TransmitError::Full => Self::Full,
-            TransmitError::TooLong => Self::TooLong,
-            TransmitError::OutsideRun => Self::OutsideRun,
-            TransmitError::Broken => Self::Broken,
-        }
-    }
-}
-
 /// A host has answered a ping.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PingAnswer {
@@ -83,19 +47,19 @@ pub struct PingAnswer {
 /// One host's network. The CPU that serves it calls [`turn`](Self::turn) in each turn of its loop, and sleeps no longer
 /// than until [`deadline`](Self::deadline).
 pub struct Network<'d> {
-    device: &'d dyn NetworkDevice,
-    subnet: Subnet,
-    identity: Identity,
+    pub(super) device: &'d dyn NetworkDevice,
+    pub(super) subnet: Subnet,
+    pub(super) identity: Identity,
     interface: Interface,
     sockets: SocketSet<'static>,
     connections: Connections,
     /// Answers to pings that nobody took yet; what finds no room is lost.
     ping_answers: ArrayVec<PingAnswer, 4>,
     inbox: Inbox,
-    neighbours: Neighbours,
-    traffic: Traffic,
+    pub(super) neighbours: Neighbours,
+    pub(super) traffic: Traffic,
     /// Numbers page datagrams.
-    next_datagram: u16,
+    pub(super) next_datagram: u16,
 }
 
 impl<'d> Network<'d> {
@@ -208,58 +172,6 @@ impl<'d> Network<'d> {
         self.connections.tend(&mut self.sockets, now);
     }
 
-    /// Queues a page datagram for `to`: `header` is copied, the bytes of `body` are gathered from memory by the adapter
-    /// while [`unfinished`](Self::unfinished) counts it. It goes out with the next [`flush`](Self::flush) or turn.
-    ///
-    /// # Errors
-    /// [`SendError`]; nothing was queued.
-    pub fn send_pages(
-        &mut self,
-        to: SocketAddrV4,
-        header: &[u8],
-        body: &[Piece<'_>],
-        now: Instant,
-    ) -> Result<(), SendError> {
-        let body_bytes = body.iter().map(|piece| piece.bytes as usize).sum::<usize>();
-        let payload_bytes = header.len() + body_bytes;
-        if payload_bytes > self.max_page_bytes() {
-            return Err(SendError::TooLong);
-        }
-        let mac = self.locate(*to.ip(), now)?;
-        let number = self.next_datagram;
-        let headers =
-            frame::page_headers(&self.identity, mac, to, number, payload_bytes).ok_or(SendError::TooLong)?;
-        let mut whole = [0; MAX_HEADER_BYTES];
-        let length = PAGE_HEADERS + header.len();
-        let (first, rest) = whole.split_at_mut(PAGE_HEADERS);
-        first.copy_from_slice(&headers);
-        rest.get_mut(..header.len()).ok_or(SendError::TooLong)?.copy_from_slice(header);
-        self.device.transmit(whole.get(..length).unwrap_or_default(), body)?;
-        self.next_datagram = number.wrapping_add(1);
-        self.traffic.pages_sent += 1;
-        self.traffic.page_bytes_sent += payload_bytes as u64;
-        Ok(())
-    }
-
-    /// Where the host at `address` is. Where that is not known, or long since, it is asked for.
-    fn locate(&mut self, address: Ipv4Addr, now: Instant) -> Result<frame::Mac, SendError> {
-        if !self.subnet.holds(address) || address == self.identity.address {
-            return Err(SendError::NotInNetwork);
-        }
-        let resolution = self.neighbours.resolve(address, now);
-        if resolution.ask {
-            // A question that finds no room is asked again soon.
-            let _ = self.device.transmit(&frame::arp_request(&self.identity, address), &[]);
-            self.device.flush();
-        }
-        resolution.mac.ok_or(SendError::NoAddress)
-    }
-
-    /// Bytes of header and body of the longest page datagram.
-    pub fn max_page_bytes(&self) -> usize {
-        (self.mtu() as usize).saturating_sub(IP_HEADERS)
-    }
-
     /// Sends everything queued.
     pub fn flush(&self) {
         self.device.flush();
@@ -326,18 +238,6 @@ impl<'d> Network<'d> {
     /// Connections that somebody has.
     pub fn open_connections(&self) -> usize {
         self.connections.taken()
-    }
-
-    /// Asks the host at `to` whether it is there. The question goes out at once.
-    ///
-    /// # Errors
-    /// [`SendError`]; nothing was asked.
-    pub fn ping(&mut self, to: Ipv4Addr, number: u16, now: Instant) -> Result<(), SendError> {
-        let mac = self.locate(to, now)?;
-        let question = frame::ping(&self.identity, mac, to, number).ok_or(SendError::TooLong)?;
-        self.device.transmit(&question, &[])?;
-        self.device.flush();
-        Ok(())
     }
 
     /// An answer to [`ping`](Self::ping), oldest first.
