@@ -1,9 +1,23 @@
-//! Ethernet, ARP, IPv4 and UDP headers as far as page datagrams need them (RFC 826, 791, 768).
+//! Ethernet, ARP, IPv4, UDP and ICMP headers as far as page datagrams and pings need them (RFC 826, 791, 768, 792).
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::{
+    fmt,
+    net::{Ipv4Addr, SocketAddrV4},
+};
 
 /// A hardware address.
 pub type Mac = [u8; 6];
+
+/// A hardware address as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Colons(pub Mac);
+
+impl fmt::Display for Colons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, last] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{last:02x}")
+    }
+}
 
 /// Every station of a network.
 pub const BROADCAST: Mac = [0xff; 6];
@@ -15,12 +29,21 @@ pub const IP_HEADERS: usize = IPV4 + UDP;
 const ETHERNET: usize = 14;
 const IPV4: usize = 20;
 const UDP: usize = 8;
+const ECHO: usize = 8;
+/// Types of ICMP echo messages.
+const ECHO_REPLY: u8 = 0;
+const ECHO_REQUEST: u8 = 8;
+/// Bytes that go with a ping: as many as everybody's sends.
+const ECHO_PAYLOAD: [u8; 56] = [0x47; 56];
+/// Bytes of a ping.
+const PING: usize = ETHERNET + IPV4 + ECHO + ECHO_PAYLOAD.len();
 /// Bytes of an ARP packet for IPv4 over Ethernet.
 const ARP: usize = 28;
 const TYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const TYPE_ARP: [u8; 2] = [0x08, 0x06];
 /// Hardware type 1, protocol 0x0800, 6 and 4 bytes of address.
 const ARP_KIND: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
+const PROTOCOL_ICMP: u8 = 1;
 const PROTOCOL_UDP: u8 = 17;
 /// A datagram may pass as many routers as the field's default says (RFC 1700).
 const TIME_TO_LIVE: u8 = 64;
@@ -49,11 +72,18 @@ pub enum Inbound<'f> {
         /// Whom it asks for or answers to.
         target: Ipv4Addr,
     },
-    /// Something for this host that is not a page datagram.
+    /// An answer to a ping of this host.
+    EchoReply {
+        /// Who answers.
+        source: Ipv4Addr,
+        /// The number of the ping.
+        number: u16,
+    },
+    /// Something for this host that is none of these.
     Other,
     /// For another station.
     Foreign,
-    /// A page datagram or an ARP packet that is cut, contradicts itself or is a fragment; or no Ethernet frame at all.
+    /// A datagram, an ICMP message or an ARP packet that is cut, contradicts itself or is a fragment; or no Ethernet frame at all.
     Malformed,
 }
 
@@ -66,6 +96,8 @@ pub struct Identity {
     pub address: Ipv4Addr,
     /// The UDP port of page datagrams.
     pub page_port: u16,
+    /// What its pings carry.
+    pub ping_identifier: u16,
 }
 
 /// Reads a received frame.
@@ -112,38 +144,55 @@ fn read_ipv4<'f>(packet: &'f [u8], mac: Mac, is_for_this: bool, own: &Identity) 
     let header = packet.first_chunk::<IPV4>()?;
     let [version, _, high, low, _, _, fragment_high, fragment_low, _, protocol, ..] = *header;
     let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
-    let destination = Ipv4Addr::new(d0, d1, d2, d3);
-    if version >> 4 != 4 || protocol != PROTOCOL_UDP || destination != own.address || !is_for_this {
+    let (source, destination) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
+    let is_of_interest = matches!(protocol, PROTOCOL_UDP | PROTOCOL_ICMP);
+    if version >> 4 != 4 || !is_of_interest || destination != own.address || !is_for_this {
         return Some(Inbound::Other);
     }
     // Lengths: the header says its own in units of 4 bytes and the packet's; Ethernet may pad after that.
     let header_bytes = usize::from(version & 0xf) * 4;
     let packet = packet.get(..usize::from(u16::from_be_bytes([high, low])))?;
-    let (header, datagram) =
+    let (header, content) =
         packet.split_at_checked(header_bytes).filter(|(header, _)| header.len() >= IPV4)?;
-    if sum(header, 0) != 0xffff {
+    let is_fragment = u16::from_be_bytes([fragment_high, fragment_low]) & FRAGMENT != 0;
+    if sum(header, 0) != 0xffff || is_fragment {
         return None;
     }
-    let is_fragment = u16::from_be_bytes([fragment_high, fragment_low]) & FRAGMENT != 0;
-    let (udp, _) = datagram.split_first_chunk::<UDP>().filter(|_| !is_fragment)?;
+    if protocol == PROTOCOL_ICMP {
+        read_icmp(content, source, own)
+    } else {
+        read_udp(content, mac, source, own)
+    }
+}
+
+fn read_udp<'f>(datagram: &'f [u8], mac: Mac, source: Ipv4Addr, own: &Identity) -> Option<Inbound<'f>> {
+    let (udp, _) = datagram.split_first_chunk::<UDP>()?;
     let [source_high, source_low, port_high, port_low, length_high, length_low, sum_high, sum_low] = *udp;
     if u16::from_be_bytes([port_high, port_low]) != own.page_port {
         return Some(Inbound::Other);
     }
-    let length = u16::from_be_bytes([length_high, length_low]);
-    let datagram = datagram.get(..usize::from(length))?;
+    let datagram = datagram.get(..usize::from(u16::from_be_bytes([length_high, length_low])))?;
     let payload = datagram.get(UDP..)?;
     // 0 stands for no checksum: what page datagrams carry is summed by whoever reads it.
     if [sum_high, sum_low] != [0, 0] {
-        let pseudo_header =
-            sum(&[s0, s1, s2, s3, d0, d1, d2, d3, 0, PROTOCOL_UDP, length_high, length_low], 0);
-        if sum(datagram, pseudo_header) != 0xffff {
+        let addresses = sum(&own.address.octets(), sum(&source.octets(), 0));
+        if sum(datagram, sum(&[0, PROTOCOL_UDP, length_high, length_low], addresses)) != 0xffff {
             return None;
         }
     }
-    let source =
-        SocketAddrV4::new(Ipv4Addr::new(s0, s1, s2, s3), u16::from_be_bytes([source_high, source_low]));
+    let source = SocketAddrV4::new(source, u16::from_be_bytes([source_high, source_low]));
     Some(Inbound::Page { mac, source, payload })
+}
+
+fn read_icmp<'f>(message: &'f [u8], source: Ipv4Addr, own: &Identity) -> Option<Inbound<'f>> {
+    let (echo, payload) = message.split_first_chunk::<ECHO>()?;
+    let [kind, _, _, _, identifier_high, identifier_low, number_high, number_low] = *echo;
+    let is_own = u16::from_be_bytes([identifier_high, identifier_low]) == own.ping_identifier;
+    if kind != ECHO_REPLY || !is_own {
+        return Some(Inbound::Other);
+    }
+    let is_whole = sum(message, 0) == 0xffff && payload == ECHO_PAYLOAD;
+    is_whole.then(|| Inbound::EchoReply { source, number: u16::from_be_bytes([number_high, number_low]) })
 }
 
 /// The headers of a page datagram with `payload_bytes` to follow; `None` where IPv4 cannot say its length.
@@ -158,17 +207,7 @@ pub fn page_headers(
     payload_bytes: usize,
 ) -> Option<[u8; PAGE_HEADERS]> {
     let udp_bytes = u16::try_from(payload_bytes.checked_add(UDP)?).ok()?;
-    let packet_bytes = udp_bytes.checked_add(IPV4 as u16)?;
-    let mut ip = [0; IPV4];
-    write(&mut ip, 0, &[0x45, 0]);
-    write(&mut ip, 2, &packet_bytes.to_be_bytes());
-    write(&mut ip, 4, &number.to_be_bytes());
-    write(&mut ip, 6, &DO_NOT_FRAGMENT.to_be_bytes());
-    write(&mut ip, 8, &[TIME_TO_LIVE, PROTOCOL_UDP]);
-    write(&mut ip, 12, &own.address.octets());
-    write(&mut ip, 16, &to.ip().octets());
-    let checksum = !sum(&ip, 0);
-    write(&mut ip, 10, &checksum.to_be_bytes());
+    let ip = ipv4(own, *to.ip(), PROTOCOL_UDP, number, udp_bytes)?;
     let mut headers = [0; PAGE_HEADERS];
     ethernet(&mut headers, own.mac, mac, TYPE_IPV4);
     write(&mut headers, ETHERNET, &ip);
@@ -176,6 +215,37 @@ pub fn page_headers(
     write(&mut headers, ETHERNET + IPV4 + 2, &to.port().to_be_bytes());
     write(&mut headers, ETHERNET + IPV4 + 4, &udp_bytes.to_be_bytes());
     Some(headers)
+}
+
+/// The frame of ping `number` to the host `to`, which is at `mac`.
+pub fn ping(own: &Identity, mac: Mac, to: Ipv4Addr, number: u16) -> Option<[u8; PING]> {
+    let mut message = [0; ECHO + ECHO_PAYLOAD.len()];
+    write(&mut message, 0, &[ECHO_REQUEST]);
+    write(&mut message, 4, &own.ping_identifier.to_be_bytes());
+    write(&mut message, 6, &number.to_be_bytes());
+    write(&mut message, ECHO, &ECHO_PAYLOAD);
+    let checksum = !sum(&message, 0);
+    write(&mut message, 2, &checksum.to_be_bytes());
+    let mut frame = [0; PING];
+    ethernet(&mut frame, own.mac, mac, TYPE_IPV4);
+    write(&mut frame, ETHERNET, &ipv4(own, to, PROTOCOL_ICMP, number, message.len() as u16)?);
+    write(&mut frame, ETHERNET + IPV4, &message);
+    Some(frame)
+}
+
+/// An IPv4 header with `content_bytes` to follow; `None` where it cannot say that length.
+fn ipv4(own: &Identity, to: Ipv4Addr, protocol: u8, number: u16, content_bytes: u16) -> Option<[u8; IPV4]> {
+    let mut header = [0; IPV4];
+    write(&mut header, 0, &[0x45, 0]);
+    write(&mut header, 2, &content_bytes.checked_add(IPV4 as u16)?.to_be_bytes());
+    write(&mut header, 4, &number.to_be_bytes());
+    write(&mut header, 6, &DO_NOT_FRAGMENT.to_be_bytes());
+    write(&mut header, 8, &[TIME_TO_LIVE, protocol]);
+    write(&mut header, 12, &own.address.octets());
+    write(&mut header, 16, &to.octets());
+    let checksum = !sum(&header, 0);
+    write(&mut header, 10, &checksum.to_be_bytes());
+    Some(header)
 }
 
 /// The frame that asks everybody who has address `wanted`.

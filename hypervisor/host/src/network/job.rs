@@ -10,27 +10,38 @@ use crate::{
     console::Console,
     job::{Job, Step},
     machine::Instant,
+    network::SendError,
     state::HostState,
 };
 
 /// Questions that are asked.
 const TRIES: u16 = 3;
+/// A question that could not be sent is tried again after so long at the latest.
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks a host a few times whether it is there.
 pub(crate) struct PingJob {
     to: Ipv4Addr,
-    /// Questions asked so far.
+    /// Questions that are over or out.
     asked: u16,
     answered: u16,
-    /// When the question that is out was asked.
-    waiting_since: Option<Instant>,
+    question: Option<Question>,
+}
+
+/// The question that is out.
+#[derive(Clone, Copy)]
+struct Question {
+    /// When it is given up.
+    deadline: Instant,
+    /// When it was sent: not before the host's hardware address is known.
+    sent: Option<Instant>,
 }
 
 impl PingJob {
     pub(crate) fn new(to: Ipv4Addr) -> Self {
-        Self { to, asked: 0, answered: 0, waiting_since: None }
+        Self { to, asked: 0, answered: 0, question: None }
     }
 }
 
@@ -39,33 +50,41 @@ impl<'a, 'm> Job<'a, 'm> for PingJob {
         let now = state.machine.now();
         let to = self.to;
         let Ok(network) = &mut state.network else { return Ok(Step::Done) };
-        if let Some(asked) = self.waiting_since {
-            let is_answer = |number| number == self.asked;
-            if core::iter::from_fn(|| network.ping_answer())
-                .any(|answer| answer.from == to && is_answer(answer.number))
-            {
-                let microseconds = now.since(asked).as_micros();
+        let Some(Question { deadline, sent }) = self.question else {
+            if self.asked == TRIES {
+                writeln!(out, "{} of {TRIES} answered", self.answered)?;
+                return Ok(Step::Done);
+            }
+            self.asked += 1;
+            self.question = Some(Question { deadline: now.after(PATIENCE), sent: None });
+            return Ok(Step::Again);
+        };
+        let number = self.asked;
+        let mut answers = core::iter::from_fn(|| network.ping_answer());
+        match sent {
+            Some(sent) if answers.any(|answer| answer.from == to && answer.number == number) => {
+                let microseconds = now.since(sent).as_micros();
                 let (milliseconds, rest) = (microseconds / 1000, microseconds % 1000);
                 writeln!(out, "{to} answers after {milliseconds}.{rest:03} ms")?;
                 self.answered += 1;
-            } else if now < asked.after(PATIENCE) {
-                return Ok(Step::WaitUntil(asked.after(PATIENCE)));
-            } else {
+            }
+            _ if now >= deadline => {
                 writeln!(out, "{to} does not answer within {} ms", PATIENCE.as_millis())?;
             }
-            self.waiting_since = None;
-            return Ok(Step::Again);
+            Some(_) => return Ok(Step::WaitUntil(deadline)),
+            None => {
+                match network.ping(to, number, now) {
+                    Ok(()) => self.question = Some(Question { deadline, sent: Some(now) }),
+                    Err(SendError::NoAddress | SendError::Full) => {}
+                    Err(error) => {
+                        writeln!(out, "ping: {error}")?;
+                        return Ok(Step::Done);
+                    }
+                }
+                return Ok(Step::WaitUntil(deadline.min(now.after(TRY_AGAIN))));
+            }
         }
-        if self.asked == TRIES {
-            writeln!(out, "{} of {TRIES} answered", self.answered)?;
-            return Ok(Step::Done);
-        }
-        self.asked += 1;
-        self.waiting_since = Some(now);
-        if !network.ping(to, self.asked) {
-            writeln!(out, "ping: too many questions wait for the network")?;
-            return Ok(Step::Done);
-        }
+        self.question = None;
         Ok(Step::Again)
     }
 

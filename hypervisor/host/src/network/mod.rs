@@ -15,7 +15,7 @@ mod inbox;
 pub(crate) mod job;
 mod neighbours;
 pub mod peers;
-mod ping;
+mod send;
 mod service;
 mod stack;
 
@@ -24,8 +24,8 @@ pub use connections::{Closed, ConnectError, Connection, ConnectionState, MAX_CON
 pub use counters::Traffic;
 pub use neighbours::Neighbour;
 pub use peers::{MAX_PEERS, Peer, Peers};
-pub use ping::PingAnswer;
-pub use service::{Network, NoNetwork, SendError};
+pub use send::SendError;
+pub use service::{Network, NoNetwork, PingAnswer};
 
 /// UDP port of page datagrams, and TCP port of control connections.
 pub const PAGE_PORT: u16 = 4747;

@@ -3,20 +3,18 @@
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use arrayvec::ArrayVec;
 use smoltcp::iface::{Interface, SocketSet};
 
 use super::{
-    Closed, ConnectError, Connection, ConnectionState, Neighbour, PAGE_PORT, PingAnswer, Subnet, Traffic,
+    Closed, ConnectError, Connection, ConnectionState, Neighbour, PAGE_PORT, Subnet, Traffic,
     connections::Connections,
-    frame::{self, IP_HEADERS, Identity, Inbound, PAGE_HEADERS},
+    frame::{self, Identity, Inbound},
     inbox::Inbox,
     neighbours::Neighbours,
-    ping::Pinger,
     stack::{self, Link},
 };
-use crate::machine::{
-    Instant, MAX_HEADER_BYTES, Machine, NetworkCounters, NetworkDevice, Piece, TransmitError,
-};
+use crate::machine::{Instant, Machine, NetworkCounters, NetworkDevice};
 
 /// Frames that one turn takes at most, so that a full wire cannot starve the rest of the loop.
 const FRAMES_PER_TURN: usize = 64;
@@ -27,69 +25,41 @@ const ROUNDS_PER_TURN: usize = 4;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoNetwork {
     /// The command line names no address.
-    #[error(
-        "this host has no network address: give it one on its command line, such as godwit.address=10.0.0.1/24"
-    )]
+    #[error("this host has no network address: boot it with one, such as godwit.address=10.0.0.1/24")]
     NoAddress,
     /// The machine has no adapter that can be driven.
-    #[error(
-        "this machine has no network adapter that can be driven: a virtio-net device with MSI-X is needed"
-    )]
+    #[error("this machine has no usable network adapter: a virtio-net device with MSI-X is needed")]
     NoDevice,
     /// The adapter's own address is a group's.
     #[error("the network adapter's hardware address is no station's")]
     BadMac,
 }
 
-/// Why a page datagram was not taken for sending.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SendError {
-    /// The hardware address is not known; it was asked for. Try again.
-    #[error("the host's hardware address is not known yet")]
-    NoAddress,
-    /// The host is not in this host's network, and there is no way to others.
-    #[error("the host is not in this host's network")]
-    NotInNetwork,
-    /// The adapter has no room now; try again after it sent some.
-    #[error("the adapter has no room")]
-    Full,
-    /// It is longer than the link allows, or has more pieces than the adapter takes.
-    #[error("the datagram is too long for the link, or in too many pieces")]
-    TooLong,
-    /// A piece lies outside its run.
-    #[error("a piece lies outside its run")]
-    OutsideRun,
-    /// The adapter broke its own rules and was stopped.
-    #[error("the network adapter was stopped")]
-    Broken,
-}
-
-impl From<TransmitError> for SendError {
-    fn from(error: TransmitError) -> Self {
-        match error {
-            TransmitError::Full => Self::Full,
-            TransmitError::TooLong => Self::TooLong,
-            TransmitError::OutsideRun => Self::OutsideRun,
-            TransmitError::Broken => Self::Broken,
-        }
-    }
+/// A host has answered a ping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PingAnswer {
+    /// Which host.
+    pub from: Ipv4Addr,
+    /// The number of the ping.
+    pub number: u16,
 }
 
 /// One host's network. The CPU that serves it calls [`turn`](Self::turn) in each turn of its loop, and sleeps no longer
 /// than until [`deadline`](Self::deadline).
 pub struct Network<'d> {
-    device: &'d dyn NetworkDevice,
-    subnet: Subnet,
-    identity: Identity,
+    pub(super) device: &'d dyn NetworkDevice,
+    pub(super) subnet: Subnet,
+    pub(super) identity: Identity,
     interface: Interface,
     sockets: SocketSet<'static>,
     connections: Connections,
-    pinger: Pinger,
+    /// Answers to pings that nobody took yet; what finds no room is lost.
+    ping_answers: ArrayVec<PingAnswer, 4>,
     inbox: Inbox,
-    neighbours: Neighbours,
-    traffic: Traffic,
+    pub(super) neighbours: Neighbours,
+    pub(super) traffic: Traffic,
     /// Numbers page datagrams.
-    next_datagram: u16,
+    pub(super) next_datagram: u16,
 }
 
 impl<'d> Network<'d> {
@@ -110,16 +80,20 @@ impl<'d> Network<'d> {
         let (mut inbox, mut traffic) = (Inbox::new(), Traffic::default());
         let mut link = Link { device, inbox: &mut inbox, traffic: &mut traffic };
         let interface = stack::interface(&mut link, mac, subnet, seed, now);
-        let mut sockets = SocketSet::new(Vec::new());
-        let pinger = Pinger::new(&mut sockets, (seed >> 32) as u16);
+        let identity = Identity {
+            mac,
+            address: subnet.address(),
+            page_port: PAGE_PORT,
+            ping_identifier: (seed >> 32) as u16,
+        };
         Ok(Self {
             device,
             subnet,
-            identity: Identity { mac, address: subnet.address(), page_port: PAGE_PORT },
+            identity,
             interface,
-            sockets,
+            sockets: SocketSet::new(Vec::new()),
             connections: Connections::new(seed),
-            pinger,
+            ping_answers: ArrayVec::new(),
             inbox,
             neighbours: Neighbours::default(),
             traffic,
@@ -168,7 +142,7 @@ impl<'d> Network<'d> {
 
     /// Takes in one frame; `false` where there is none.
     fn take_in(&mut self, now: Instant, on_page: &mut dyn FnMut(SocketAddrV4, &[u8])) -> bool {
-        let Self { device, identity, inbox, neighbours, traffic, subnet, .. } = self;
+        let Self { device, identity, inbox, neighbours, ping_answers, traffic, subnet, .. } = self;
         device.receive(&mut |bytes| match frame::read(bytes, identity) {
             Inbound::Page { mac, source, payload } => {
                 traffic.pages_received += 1;
@@ -182,6 +156,9 @@ impl<'d> Network<'d> {
                 }
                 traffic.unwanted += u64::from(!inbox.put(bytes));
             }
+            Inbound::EchoReply { source, number } => {
+                let _ = ping_answers.try_push(PingAnswer { from: source, number });
+            }
             Inbound::Other => traffic.unwanted += u64::from(!inbox.put(bytes)),
             Inbound::Foreign => traffic.unwanted += 1,
             Inbound::Malformed => traffic.malformed += 1,
@@ -193,53 +170,6 @@ impl<'d> Network<'d> {
         let mut link = Link { device: self.device, inbox: &mut self.inbox, traffic: &mut self.traffic };
         self.interface.poll(stack::time(now), &mut link, &mut self.sockets);
         self.connections.tend(&mut self.sockets, now);
-    }
-
-    /// Queues a page datagram for `to`: `header` is copied, the bytes of `body` are gathered from memory by the adapter
-    /// while [`unfinished`](Self::unfinished) counts it. It goes out with the next [`flush`](Self::flush) or turn.
-    ///
-    /// # Errors
-    /// [`SendError`]; nothing was queued.
-    pub fn send_pages(
-        &mut self,
-        to: SocketAddrV4,
-        header: &[u8],
-        body: &[Piece<'_>],
-        now: Instant,
-    ) -> Result<(), SendError> {
-        if !self.subnet.holds(*to.ip()) || *to.ip() == self.identity.address {
-            return Err(SendError::NotInNetwork);
-        }
-        let body_bytes = body.iter().map(|piece| piece.bytes as usize).sum::<usize>();
-        let payload_bytes = header.len() + body_bytes;
-        if payload_bytes > self.max_page_bytes() {
-            return Err(SendError::TooLong);
-        }
-        let resolution = self.neighbours.resolve(*to.ip(), now);
-        if resolution.ask {
-            // A question that finds no room is asked again soon.
-            let _ = self.device.transmit(&frame::arp_request(&self.identity, *to.ip()), &[]);
-            self.device.flush();
-        }
-        let mac = resolution.mac.ok_or(SendError::NoAddress)?;
-        let number = self.next_datagram;
-        let headers =
-            frame::page_headers(&self.identity, mac, to, number, payload_bytes).ok_or(SendError::TooLong)?;
-        let mut whole = [0; MAX_HEADER_BYTES];
-        let length = PAGE_HEADERS + header.len();
-        let (first, rest) = whole.split_at_mut(PAGE_HEADERS);
-        first.copy_from_slice(&headers);
-        rest.get_mut(..header.len()).ok_or(SendError::TooLong)?.copy_from_slice(header);
-        self.device.transmit(whole.get(..length).unwrap_or_default(), body)?;
-        self.next_datagram = number.wrapping_add(1);
-        self.traffic.pages_sent += 1;
-        self.traffic.page_bytes_sent += payload_bytes as u64;
-        Ok(())
-    }
-
-    /// Bytes of header and body of the longest page datagram.
-    pub fn max_page_bytes(&self) -> usize {
-        (self.mtu() as usize).saturating_sub(IP_HEADERS)
     }
 
     /// Sends everything queued.
@@ -310,14 +240,9 @@ impl<'d> Network<'d> {
         self.connections.taken()
     }
 
-    /// Asks the host at `to` whether it is there; `false` where too many questions wait, or it is in another network.
-    pub fn ping(&mut self, to: Ipv4Addr, number: u16) -> bool {
-        self.subnet.holds(to) && self.pinger.ask(&mut self.sockets, to, number)
-    }
-
     /// An answer to [`ping`](Self::ping), oldest first.
     pub fn ping_answer(&mut self) -> Option<PingAnswer> {
-        self.pinger.answer(&mut self.sockets)
+        self.ping_answers.pop_at(0)
     }
 
     /// The host's address and network.

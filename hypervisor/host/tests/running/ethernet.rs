@@ -116,6 +116,13 @@ impl Ethernet {
     }
 }
 
+impl Adapter {
+    /// The wire it is plugged into.
+    pub(crate) fn wire(&self) -> &'static Ethernet {
+        self.wire
+    }
+}
+
 impl NetworkDevice for Adapter {
     fn mac(&self) -> [u8; 6] {
         self.mac

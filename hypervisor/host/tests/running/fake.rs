@@ -16,6 +16,8 @@ use godwit_host::{
     split_mix::SplitMix64,
 };
 
+use crate::ethernet::Adapter;
+
 /// What the clock does when it is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Clock {
@@ -67,6 +69,7 @@ pub(crate) struct State {
 pub(crate) struct FakeMachine {
     state: Mutex<State>,
     memory: FakeMemory,
+    pub(crate) network: Option<&'static Adapter>,
     pub(crate) description: Description,
 }
 
@@ -88,7 +91,8 @@ impl FakeMachine {
             deadlines: vec![None; usize::from(cpus)],
             generator: SplitMix64::new(42),
         };
-        Self { state: Mutex::new(state), memory: FakeMemory::default(), description: description(cpus) }
+        let memory = FakeMemory::default();
+        Self { state: Mutex::new(state), memory, network: None, description: description(cpus) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -217,7 +221,7 @@ impl Machine for FakeMachine {
     }
 
     fn network(&self) -> Option<&dyn NetworkDevice> {
-        None
+        self.network.map(|adapter| adapter as &dyn NetworkDevice)
     }
 
     fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
@@ -304,6 +308,9 @@ impl Machine for FakeMachine {
         state.deadlines[cpu] = deadline;
         // Time passes only when CPU 0 sleeps too, and nothing is there to wake any CPU.
         if cpu != 0 || !state.input.is_empty() || state.mailboxes.iter().any(|mailbox| !mailbox.is_empty()) {
+            return;
+        }
+        if self.network.is_some_and(|adapter| !adapter.wire().is_quiet()) {
             return;
         }
         let Some(wake) = state.deadlines.iter().flatten().min().copied() else {

@@ -7,6 +7,7 @@ mod faults;
 mod fragmentation;
 mod mail;
 mod network;
+mod network_commands;
 mod selftests;
 mod session;
 mod start;

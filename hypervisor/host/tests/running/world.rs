@@ -7,7 +7,8 @@ use godwit_host::{
     command_line::CommandLine,
     description::CpuState,
     guests::GuestTable,
-    machine::Mail,
+    machine::{Machine, Mail},
+    network::Network,
 };
 
 use crate::fake::FakeMachine;
@@ -34,6 +35,8 @@ pub(crate) struct World {
     pub(crate) frames: &'static Frames<'static>,
     pub(crate) host: Host<'static, 'static>,
     others: Vec<(u16, CpuLoop<'static, 'static>)>,
+    /// Other hosts' networks, on the same wire.
+    pub(crate) peers: Vec<Network<'static>>,
     read: usize,
 }
 
@@ -75,7 +78,14 @@ impl Setup {
             .filter(|(_, cpu)| cpu.state == CpuState::Running)
             .map(|(number, _)| (number as u16, CpuLoop::new(machine, frames, guests)))
             .collect();
-        World { machine, frames, host: Host::new(machine, frames, guests, startup), others, read: 0 }
+        World {
+            machine,
+            frames,
+            host: Host::new(machine, frames, guests, startup),
+            others,
+            peers: Vec::new(),
+            read: 0,
+        }
     }
 
     /// The host, ready, its banner read.
@@ -100,6 +110,9 @@ impl World {
         self.host.turn();
         self.turn_others();
         self.machine.state().cpu = 0;
+        for peer in &mut self.peers {
+            peer.turn(self.machine.now(), &mut |_, _| {});
+        }
     }
 
     fn turn_others(&mut self) {

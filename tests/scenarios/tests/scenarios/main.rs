@@ -6,6 +6,7 @@ mod faults;
 mod fragment;
 mod log;
 mod monitor;
+mod network;
 mod odd_machines;
 mod power;
 mod selftests;

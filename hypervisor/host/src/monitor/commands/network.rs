@@ -8,10 +8,10 @@ use core::{
 
 use super::Outcome;
 use crate::{
-    banner::layout::paragraph,
+    banner::{self, layout::paragraph},
     console::Console,
     excerpt::Excerpt,
-    network::{Network, Peer, frame::Mac, job::PingJob},
+    network::{Network, Peer, frame::Colons, job::PingJob},
     size::Size,
     state::HostState,
 };
@@ -28,12 +28,7 @@ pub(super) fn network<'a, 'm>(
         Ok(network) => network,
         Err(why) => return writeln!(out, "network: {why}").map(|()| Outcome::Done),
     };
-    let (subnet, mac, mtu) = (network.subnet(), Colons(network.mac()), network.mtu());
-    paragraph(
-        out,
-        "address",
-        format_args!("{subnet}, hardware address {mac}, packets of up to {mtu} bytes"),
-    )?;
+    banner::network(out, &state.startup, state.machine)?;
     let counters = network.counters();
     let traffic = network.traffic();
     for (label, frames, bytes, pages, page_bytes) in [
@@ -110,15 +105,5 @@ fn unreachable(network: &Network<'_>, address: Ipv4Addr) -> Option<&'static str>
         Some("is not in this host's network")
     } else {
         None
-    }
-}
-
-/// A hardware address as it is written.
-struct Colons(Mac);
-
-impl fmt::Display for Colons {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, last] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{last:02x}")
     }
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use godwit_host::network::{Closed, ConnectError, Connection, ConnectionState, MAX_CONNECTIONS};
 
+use proptest::prelude::*;
+use smoltcp::wire::{IpAddress, Ipv4Packet, TcpPacket};
+
 use super::{Pair, endpoint};
 
 const PORT: u16 = 4747;
@@ -182,5 +185,94 @@ fn peers_that_nobody_took_and_that_left_make_room() {
         assert_eq!(pair.hosts[0].state(out), ConnectionState::Open);
         pair.hosts[0].close(out, pair.now);
         pair.pass(Duration::from_secs(30));
+    }
+}
+
+/// A TCP segment as a peer might make it up, its checksums right.
+#[derive(Clone, Debug)]
+struct Segment {
+    flags: u8,
+    sequence: u32,
+    acknowledged: u32,
+    window: u16,
+    options: Vec<u8>,
+    data: Vec<u8>,
+}
+
+impl Segment {
+    fn frame(&self) -> Vec<u8> {
+        let mut options = self.options.clone();
+        options.resize(options.len().next_multiple_of(4), 0);
+        let header_words = 5 + options.len() / 4;
+        let mut tcp = [[0x9c, 0x40], PORT.to_be_bytes()].concat();
+        tcp.extend(self.sequence.to_be_bytes());
+        tcp.extend(self.acknowledged.to_be_bytes());
+        tcp.extend([(header_words << 4) as u8, self.flags]);
+        tcp.extend(self.window.to_be_bytes());
+        tcp.extend([0; 4]);
+        tcp.extend(options);
+        tcp.extend(&self.data);
+        let (source, destination) = ([10, 0, 0, 2].into(), [10, 0, 0, 1].into());
+        TcpPacket::new_unchecked(&mut tcp)
+            .fill_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(destination));
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+        frame.extend([0x45, 0]);
+        frame.extend((20 + tcp.len() as u16).to_be_bytes());
+        frame.extend([0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1]);
+        Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
+        frame.extend(tcp);
+        frame
+    }
+}
+
+fn segment() -> impl Strategy<Value = Segment> {
+    let bytes = |most| proptest::collection::vec(any::<u8>(), 0..most);
+    // Mostly flags that get somewhere: SYN, ACK, FIN with ACK, RST, data.
+    let flags = prop_oneof![Just(2u8), Just(16), Just(17), Just(4), Just(24), any::<u8>()];
+    (flags, any::<u32>(), any::<u32>(), any::<u16>(), bytes(40), bytes(100)).prop_map(
+        |(flags, sequence, acknowledged, window, options, data)| Segment {
+            flags,
+            // Near enough to the beginning for some to be taken for true.
+            sequence: sequence >> (sequence % 32),
+            acknowledged,
+            window,
+            options,
+            data,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn made_up_segments_are_survived(
+        segments in proptest::collection::vec((segment(), any::<bool>()), 0..30),
+    ) {
+        let mut pair = Pair::new(1500);
+        pair.introduce();
+        pair.hosts[0].listen(PORT);
+        pair.settle();
+        for (mut segment, plays_along) in segments {
+            // The host's latest answer says what it would believe.
+            let answers = pair.wire.intercept(1);
+            if let Some(tcp) = answers.last().and_then(|frame| TcpPacket::new_checked(frame.get(34..)?).ok())
+                && plays_along
+            {
+                segment.acknowledged = (tcp.seq_number() + tcp.segment_len()).0 as u32;
+                segment.sequence = tcp.ack_number().0 as u32;
+            }
+            pair.wire.deliver(0, segment.frame());
+            pair.turn(0);
+            if let Some(connection) = pair.hosts[0].accept() {
+                let _ = pair.hosts[0].send(connection, b"welcome");
+                let _ = read(&mut pair, 0, connection);
+                pair.hosts[0].close(connection, pair.now);
+            }
+        }
+        pair.wire.intercept(1);
+        pair.pass(Duration::from_secs(60));
+        // Whoever comes next is served.
+        let out = pair.hosts[1].connect(endpoint(1, PORT)).unwrap();
+        pair.pass(Duration::from_secs(2));
+        prop_assert_eq!(pair.hosts[1].state(out), ConnectionState::Open);
     }
 }

@@ -12,8 +12,12 @@ use smoltcp::{
 
 use super::Pair;
 
-const OWN: Identity =
-    Identity { mac: [2, 0, 0, 0, 0, 1], address: std::net::Ipv4Addr::new(10, 0, 0, 1), page_port: 4747 };
+const OWN: Identity = Identity {
+    mac: [2, 0, 0, 0, 0, 1],
+    address: std::net::Ipv4Addr::new(10, 0, 0, 1),
+    page_port: 4747,
+    ping_identifier: 0x1234,
+};
 const PEER: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// Offsets in a frame.
 const IP: usize = 14;
@@ -56,7 +60,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn payload_of<'f>(frame: &'f [u8]) -> Option<&'f [u8]> {
+fn payload_of(frame: &[u8]) -> Option<&[u8]> {
     match read(frame, &OWN) {
         Inbound::Page { payload, .. } => Some(payload),
         _ => None,
@@ -160,18 +164,34 @@ proptest! {
     }
 
     #[test]
-    fn a_host_survives_any_frame(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..40)) {
+    fn a_host_survives_any_frame(
+        frames in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..80), 0usize..5), 0..40),
+    ) {
         let mut pair = Pair::new(1500);
         let count = frames.len() as u64;
-        for mut frame in frames {
-            if let Some(destination) = frame.first_chunk_mut::<6>() {
-                *destination = OWN.mac;
+        for (mut frame, aim) in frames {
+            // Aimed at the host, at a protocol, and at that protocol's parser past the header.
+            for (offset, bytes) in [
+                (0, OWN.mac.as_slice()),
+                (12, if aim == 4 { &[8, 6, 0, 1, 8, 0, 6, 4] } else { &[8, 0, 0x45] }),
+                (IP + 9, &[[1, 6, 17, 2, 99][aim]]),
+                (IP + 16, &OWN.address.octets()),
+            ] {
+                if let Some(place) = frame.get_mut(offset..offset + bytes.len()) {
+                    place.copy_from_slice(bytes);
+                }
+            }
+            if aim < 4 && frame.len() >= UDP {
+                let length = (frame.len() - IP) as u16;
+                frame[IP + 2..IP + 4].copy_from_slice(&length.to_be_bytes());
+                frame = sealed(frame);
             }
             pair.wire.deliver(0, frame);
         }
         pair.settle();
         prop_assert_eq!(pair.hosts[0].counters().frames_received, count);
-        prop_assert!(pair.hosts[0].ping([10, 0, 0, 2].into(), 1));
+        pair.introduce();
+        prop_assert_eq!(pair.hosts[0].ping([10, 0, 0, 2].into(), 1, pair.now), Ok(()));
         pair.settle();
         prop_assert!(pair.hosts[0].ping_answer().is_some());
     }

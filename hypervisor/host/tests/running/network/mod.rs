@@ -8,7 +8,7 @@ use std::{net::SocketAddrV4, time::Duration};
 
 use godwit_host::{
     machine::Instant,
-    network::{Network, NoNetwork, PAGE_PORT, Subnet},
+    network::{Network, NoNetwork, PAGE_PORT, SendError, Subnet},
 };
 
 use crate::ethernet::{Adapter, Ethernet};
@@ -43,6 +43,12 @@ impl Pair {
             Network::new(adapters[index], subnet, 0x1234_5678_9abc ^ index as u64, now).unwrap()
         };
         Self { wire, adapters, hosts: [host(0), host(1)], pages: [Vec::new(), Vec::new()], now }
+    }
+
+    /// Lets both know where the other is.
+    fn introduce(&mut self) {
+        assert_eq!(self.hosts[0].ping([10, 0, 0, 2].into(), 0, self.now), Err(SendError::NoAddress));
+        self.settle();
     }
 
     /// Gives one host a turn, 10 µs later.
@@ -105,12 +111,9 @@ fn a_group_address_is_no_adapters() {
 #[test]
 fn who_asks_is_learnt_as_well() {
     let mut pair = Pair::new(1500);
-    assert!(pair.hosts[0].ping([10, 0, 0, 2].into(), 1));
+    assert_eq!(pair.hosts[0].ping([10, 0, 0, 2].into(), 1, pair.now), Err(SendError::NoAddress));
     pair.settle();
-    let answer = pair.hosts[0].ping_answer().expect("the other host answers");
-    assert_eq!((answer.from.octets(), answer.number), ([10, 0, 0, 2], 1));
-    assert_eq!(pair.hosts[0].ping_answer(), None);
-    // No question of its own was needed.
+    // The second host was asked and needs no question of its own.
     let known = pair.hosts[1].neighbour([10, 0, 0, 1].into()).and_then(|neighbour| neighbour.known);
     assert_eq!(known.map(|(mac, _)| mac), Some([2, 0, 0, 0, 0, 1]));
     pair.hosts[1].send_pages(endpoint(1, PAGE_PORT), b"hello", &[], pair.now).unwrap();
@@ -119,10 +122,24 @@ fn who_asks_is_learnt_as_well() {
 }
 
 #[test]
+fn a_ping_is_answered_with_its_number() {
+    let mut pair = Pair::new(1500);
+    pair.introduce();
+    for number in [7, 8] {
+        assert_eq!(pair.hosts[0].ping([10, 0, 0, 2].into(), number, pair.now), Ok(()));
+    }
+    pair.settle();
+    let answers: Vec<_> = std::iter::from_fn(|| pair.hosts[0].ping_answer()).collect();
+    let answers: Vec<_> = answers.iter().map(|answer| (answer.from.octets(), answer.number)).collect();
+    assert_eq!(answers, [([10, 0, 0, 2], 7), ([10, 0, 0, 2], 8)]);
+}
+
+#[test]
 fn hosts_of_other_networks_are_not_asked() {
     let mut pair = Pair::new(1500);
-    assert!(!pair.hosts[0].ping([10, 0, 1, 2].into(), 1));
-    assert!(!pair.hosts[0].ping([10, 0, 0, 255].into(), 1));
+    for other in [[10, 0, 1, 2], [10, 0, 0, 255]] {
+        assert_eq!(pair.hosts[0].ping(other.into(), 1, pair.now), Err(SendError::NotInNetwork));
+    }
     pair.settle();
     assert_eq!(pair.hosts[0].counters().frames_sent, 0);
 }
