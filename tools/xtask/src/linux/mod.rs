@@ -8,6 +8,7 @@ pub(crate) mod command;
 mod cpio;
 mod initramfs;
 mod packages;
+mod peer;
 
 use std::{
     fs, io,
@@ -20,6 +21,7 @@ use anyhow::{Context, Result};
 use crate::workspace;
 
 pub(crate) use initramfs::initramfs;
+pub(crate) use peer::peer;
 
 /// Names the newest kernel of its kind by depending on it.
 const KERNEL: &str = "linux-image-cloud-amd64";
