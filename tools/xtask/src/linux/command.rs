@@ -30,7 +30,7 @@ pub(crate) struct Options {
 /// Fetches the kernel, builds the initramfs, says where they lie, and boots them where that was asked for.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::ensure()?;
-    let linux = super::kernel()?;
+    let linux = super::kernel(&mut |line| println!("{line}"))?;
     let initramfs = super::initramfs(&linux)?;
     println!("{}", linux.version);
     println!("PVH kernel  {}", linux.vmlinux().display());

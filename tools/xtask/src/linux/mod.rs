@@ -63,11 +63,11 @@ impl LinuxFiles {
     }
 }
 
-/// The kernel and busybox; fetches them where they are not there yet, and says which versions came.
+/// The kernel and busybox; fetches them where they are not there yet, and says to `tell` what it does and which versions came.
 ///
 /// # Errors
 /// They cannot be downloaded, or are not what they should be.
-pub(crate) fn kernel() -> Result<LinuxFiles> {
+pub(crate) fn kernel(tell: &mut dyn FnMut(&str)) -> Result<LinuxFiles> {
     let directory = workspace::output().join("linux");
     if let Some(files) = LinuxFiles::read(&directory) {
         return Ok(files);
@@ -82,7 +82,7 @@ pub(crate) fn kernel() -> Result<LinuxFiles> {
     let _ = fs::remove_dir_all(&unfinished);
     fetched?;
     let files = LinuxFiles::read(&directory).context("the kernel was fetched and is not there")?;
-    println!("setup: the test guest is\n  {}", files.version.replace('\n', "\n  "));
+    files.version.lines().for_each(|package| tell(&format!("setup: the test guest has {package}")));
     Ok(files)
 }
 
