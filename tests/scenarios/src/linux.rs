@@ -42,7 +42,8 @@ pub fn linux() -> Result<LinuxFiles> {
     Ok(files)
 }
 
-/// Waits for a line of the guest that `wanted` takes, and returns what it makes of it; `what` names it in the error.
+/// Waits for a line of the guest that `wanted` takes, and returns what it makes of it; `what` names it in the error. A line may be
+/// shown to `wanted` more than once.
 ///
 /// # Errors
 /// None came, or the guest reported something bad before.

@@ -15,6 +15,12 @@ fn start(words: &str) -> Result<RunningHost> {
     })
 }
 
+/// What `wanted` makes of every line so far.
+fn said<T>(host: &RunningHost, mut wanted: impl FnMut(GuestLine) -> Option<T>) -> Vec<T> {
+    let lines = host.stamped_lines();
+    lines.iter().filter_map(|line| wanted(GuestLine::parse(&line.text)?)).collect()
+}
+
 #[test]
 fn checks_its_memory_its_clock_and_its_console() -> Result<()> {
     let host = start("heartbeat=50 spin=1 write=8 rate=20000 fill=4 fillcheck=1 echo=1")?;
@@ -38,14 +44,10 @@ fn checks_its_memory_its_clock_and_its_console() -> Result<()> {
         matches!(line, GuestLine::PagesOk { round: 2.. }).then_some(())
     })?;
     guest_line(&host, "the spinner", |line| matches!(line, GuestLine::Gap { .. }).then_some(()))?;
-    let beats: Vec<_> = host
-        .stamped_lines()
-        .iter()
-        .filter_map(|line| match GuestLine::parse(&line.text) {
-            Some(GuestLine::Beat { number, ns }) => Some((number, ns)),
-            _ => None,
-        })
-        .collect();
+    let beats = said(&host, |line| match line {
+        GuestLine::Beat { number, ns } => Some((number, ns)),
+        _ => None,
+    });
     ensure!(beats.len() > 20, "{} beats", beats.len());
     let in_order = |pair: &[(u64, u64)]| pair[1].0 == pair[0].0 + 1 && pair[1].1 > pair[0].1;
     ensure!(beats[0].0 == 0 && beats.windows(2).all(in_order), "{beats:?}");
@@ -56,14 +58,11 @@ fn checks_its_memory_its_clock_and_its_console() -> Result<()> {
 fn measures_exits_and_switches_itself_off() -> Result<()> {
     let mut host = start("bench=1000 poweroff=0 nonsense=1 heartbeat=x")?;
     host.expect_line("a complaint", |line| line.starts_with("BAD OPTION heartbeat=x"), LINUX)?;
-    let mut rounds = Vec::new();
-    guest_line(&host, "the end of the bench", |line| match line {
-        GuestLine::CpuidExit { round, ns } => {
-            rounds.push((round, ns));
-            None
-        }
-        line => (line == GuestLine::BenchDone).then_some(()),
-    })?;
+    guest_line(&host, "the end of the bench", |line| (line == GuestLine::BenchDone).then_some(()))?;
+    let rounds = said(&host, |line| match line {
+        GuestLine::CpuidExit { round, ns } => Some((round, ns)),
+        _ => None,
+    });
     ensure!(rounds.iter().map(|(round, _)| *round).eq(0..7), "{rounds:?}");
     ensure!(rounds.iter().all(|(_, ns)| *ns > 0), "{rounds:?}");
     let exit = host.wait_exit(LINUX)?;
