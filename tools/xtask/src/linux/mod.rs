@@ -72,9 +72,7 @@ pub(crate) fn kernel(tell: &mut dyn FnMut(&str)) -> Result<LinuxFiles> {
     if let Some(files) = LinuxFiles::read(&directory) {
         return Ok(files);
     }
-    println!(
-        "setup: fetching Debian's kernel ({KERNEL}) and {BUSYBOX} as a test guest; nothing is installed"
-    );
+    tell(&format!("setup: fetching {KERNEL} and {BUSYBOX} for the Linux test guest; nothing is installed"));
     // Renamed into place when all is there: what was interrupted leaves nothing that looks finished.
     let unfinished = directory.with_extension(format!("new.{}", process::id()));
     let fetched = fetch(&unfinished).and_then(|()| put_in_place(&unfinished, &directory));
