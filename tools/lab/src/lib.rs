@@ -9,6 +9,7 @@
 
 mod emulator;
 mod fault_report;
+mod guest_line;
 mod host;
 mod keeper;
 mod lab;
@@ -24,6 +25,7 @@ mod transcript;
 
 pub use emulator::Emulator;
 pub use fault_report::{CodeAddress, FaultReport};
+pub use guest_line::GuestLine;
 pub use host::{Exit, RunningHost};
 pub use lab::Lab;
 pub use memory_size::MemorySize;

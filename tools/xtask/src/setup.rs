@@ -51,9 +51,14 @@ const COMPONENTS: &[(&str, &str)] = &[("fmt", "rustfmt"), ("clippy", "clippy")];
 /// Sets up, and says so where there was nothing to do.
 pub(crate) fn run() -> Result<()> {
     let installed = ensure()?;
-    let linux = linux::kernel()?;
-    if !installed {
-        println!("setup: everything is there; the test guest is\n  {}", linux.version.replace('\n', "\n  "));
+    let mut fetched = false;
+    let linux = linux::kernel(&mut |line| {
+        fetched = true;
+        println!("{line}");
+    })?;
+    if !installed && !fetched {
+        println!("setup: everything is there; the test guest has");
+        linux.version.lines().for_each(|package| println!("  {package}"));
     }
     Ok(())
 }

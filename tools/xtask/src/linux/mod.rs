@@ -8,6 +8,7 @@ pub(crate) mod command;
 mod cpio;
 mod initramfs;
 mod packages;
+mod peer;
 
 use std::{
     fs, io,
@@ -20,6 +21,7 @@ use anyhow::{Context, Result};
 use crate::workspace;
 
 pub(crate) use initramfs::initramfs;
+pub(crate) use peer::peer;
 
 /// Names the newest kernel of its kind by depending on it.
 const KERNEL: &str = "linux-image-cloud-amd64";
@@ -61,18 +63,16 @@ impl LinuxFiles {
     }
 }
 
-/// The kernel and busybox; fetches them where they are not there yet, and says which versions came.
+/// The kernel and busybox; fetches them where they are not there yet, and says to `tell` what it does and which versions came.
 ///
 /// # Errors
 /// They cannot be downloaded, or are not what they should be.
-pub(crate) fn kernel() -> Result<LinuxFiles> {
+pub(crate) fn kernel(tell: &mut dyn FnMut(&str)) -> Result<LinuxFiles> {
     let directory = workspace::output().join("linux");
     if let Some(files) = LinuxFiles::read(&directory) {
         return Ok(files);
     }
-    println!(
-        "setup: fetching Debian's kernel ({KERNEL}) and {BUSYBOX} as a test guest; nothing is installed"
-    );
+    tell(&format!("setup: fetching {KERNEL} and {BUSYBOX} for the Linux test guest; nothing is installed"));
     // Renamed into place when all is there: what was interrupted leaves nothing that looks finished.
     let unfinished = directory.with_extension(format!("new.{}", process::id()));
     let fetched = fetch(&unfinished).and_then(|()| put_in_place(&unfinished, &directory));
@@ -80,7 +80,7 @@ pub(crate) fn kernel() -> Result<LinuxFiles> {
     let _ = fs::remove_dir_all(&unfinished);
     fetched?;
     let files = LinuxFiles::read(&directory).context("the kernel was fetched and is not there")?;
-    println!("setup: the test guest is\n  {}", files.version.replace('\n', "\n  "));
+    files.version.lines().for_each(|package| tell(&format!("setup: the test guest has {package}")));
     Ok(files)
 }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use super::{Outcome, libtest, progress::Progress, status::Exceptions};
-use crate::{build, lints, process, workspace};
+use crate::{build, lints, linux, process, workspace};
 
 /// Cheap checks first: a slip shows in seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -29,6 +29,8 @@ pub(super) enum Step {
     Bench,
     /// The bootable image
     Image,
+    /// The Linux test guest's kernel and initramfs
+    Linux,
     /// Boots of whole hosts in QEMU
     Scenarios,
 }
@@ -37,7 +39,7 @@ impl Step {
     /// The steps to run: all, or those asked for and what they need.
     pub(super) fn chosen(only: &[Self]) -> Vec<Self> {
         let wanted = |step: &Self| {
-            only.is_empty() || only.contains(step) || only.iter().any(|other| other.needs() == Some(*step))
+            only.is_empty() || only.contains(step) || only.iter().any(|other| other.needs().contains(step))
         };
         Self::value_variants().iter().copied().filter(wanted).collect()
     }
@@ -54,13 +56,14 @@ impl Step {
             Self::Loom => "loom",
             Self::Bench => "bench",
             Self::Image => "image",
+            Self::Linux => "linux",
             Self::Scenarios => "scenarios",
         }
     }
 
-    /// The step whose success this one needs.
-    pub(super) fn needs(self) -> Option<Self> {
-        (self == Self::Scenarios).then_some(Self::Image)
+    /// The steps whose success this one needs.
+    pub(super) fn needs(self) -> &'static [Self] {
+        if self == Self::Scenarios { &[Self::Image, Self::Linux] } else { &[] }
     }
 
     /// Runs the step.
@@ -137,6 +140,12 @@ impl Step {
                 }
                 Ok(outcome)
             }
+            Self::Linux => {
+                let files = linux::kernel(&mut |line| progress.show(line))?;
+                progress.show("the initramfs");
+                linux::initramfs(&files)?;
+                Ok(Outcome::pass())
+            }
             // Selected from the whole workspace, as in the step before: other features would build everything again.
             Self::Scenarios => tests(
                 process::cargo()
@@ -190,7 +199,7 @@ mod tests {
         assert_eq!(Step::chosen(&[]).len(), Step::value_variants().len());
         assert_eq!(
             Step::chosen(&[Step::Scenarios, Step::Format]),
-            [Step::Format, Step::Image, Step::Scenarios]
+            [Step::Format, Step::Image, Step::Linux, Step::Scenarios]
         );
         assert_eq!(Step::chosen(&[Step::Lints]), [Step::Lints]);
     }
