@@ -73,7 +73,12 @@ impl Runner {
                 self.armed = None;
                 return Rest::None;
             }
-            if let Next::End(end) = exits::serve(machine, guest, &exit) {
+            // CR8 and the local APIC's task priority are one register: the guest may have changed it without an exit, and
+            // what it stopped for may change it now.
+            guest.board.set_task_priority(guest.vcpu.task_priority());
+            let next = exits::serve(machine, guest, &exit);
+            guest.vcpu.set_task_priority(guest.board.task_priority());
+            if let Next::End(end) = next {
                 say_end(guest, end);
                 guest.state = RunState::Ended(end);
                 return Rest::Until(None);
@@ -99,7 +104,6 @@ impl Runner {
 
 /// Delivers what devices have for the CPU, or asks to be told when it can be delivered.
 fn offer_events(guest: &mut Guest) {
-    guest.board.set_task_priority(guest.vcpu.task_priority());
     if guest.vcpu.can_take_nmi() && guest.board.take_nmi() {
         guest.activity = Activity::Running;
         guest.vcpu.inject(Event::Nmi);
