@@ -1,0 +1,98 @@
+//! Where the next instruction begins.
+
+use godwit_guest::{
+    emulate::{EmulateError, fetch, instruction_length},
+    vcpu::{Exit, Reason},
+};
+
+use crate::fake::{CODE, FakeCpu, Memory, exit};
+
+fn length(cpu: &mut FakeCpu, code: &[u8], reason: Reason) -> Result<u64, EmulateError> {
+    let memory = Memory::identity();
+    memory.put(cpu.system.segments.cs.base + cpu.registers.rip, code);
+    instruction_length(cpu, &memory, &exit(reason))
+}
+
+#[test]
+fn plain_forms_and_prefixed_ones() {
+    for (code, reason) in [
+        (&[0x0f, 0xa2][..], Reason::Cpuid),
+        (&[0x0f, 0x32], Reason::ReadMsr),
+        (&[0x0f, 0x30], Reason::WriteMsr),
+        (&[0xf4], Reason::Halt),
+        (&[0x0f, 0x01, 0xd9], Reason::Hypercall),
+        (&[0x0f, 0x01, 0xc1], Reason::Hypercall),
+        (&[0x0f, 0x01, 0xd1], Reason::SetExtendedControl),
+        (&[0x0f, 0x09], Reason::CacheFlush),
+        (&[0x0f, 0x08], Reason::CacheFlush),
+        // With prefixes, the decoder is asked.
+        (&[0x66, 0x0f, 0xa2], Reason::Cpuid),
+        (&[0x48, 0x0f, 0x32], Reason::ReadMsr),
+        (&[0xf3, 0xf4], Reason::Halt),
+        (&[0x0f, 0x01, 0xf9], Reason::NotOffered),
+        (&[0x0f, 0xc7, 0xf0], Reason::NotOffered),
+    ] {
+        let found = length(&mut FakeCpu::long(), code, reason);
+        assert_eq!(found, Ok(CODE + code.len() as u64), "{code:02x?}");
+    }
+}
+
+#[test]
+fn the_processor_is_believed() {
+    let given = |next_rip, instruction: &[u8]| Exit {
+        reason: Reason::Cpuid,
+        next_rip,
+        instruction: (!instruction.is_empty()).then(|| instruction.iter().copied().collect()),
+    };
+    let memory = Memory::identity();
+    let mut cpu = FakeCpu::long();
+    assert_eq!(instruction_length(&mut cpu, &memory, &given(Some(0x1234), &[])), Ok(0x1234));
+    assert_eq!(instruction_length(&mut cpu, &memory, &given(None, &[0x0f, 0xa2, 0xcc])), Ok(CODE + 2));
+    assert_eq!(instruction_length(&mut cpu, &memory, &given(None, &[0x66, 0x0f, 0xa2])), Ok(CODE + 3));
+}
+
+#[test]
+fn the_mode_decides_about_width() {
+    let mut cpu = FakeCpu::real();
+    cpu.system.segments.cs.base = 0x1_0000;
+    // mov eax, imm: 16-bit operands in real mode.
+    let code = [0xb8, 1, 2, 3, 4];
+    let other = Reason::Unexpected { code: 0 };
+    assert_eq!(length(&mut cpu, &code, other), Ok(CODE + 3));
+    assert_eq!(length(&mut FakeCpu::protected(), &code, other), Ok(CODE + 5));
+    // The instruction pointer wraps at 4 GiB outside 64-bit mode.
+    let mut cpu = FakeCpu::protected();
+    cpu.system.segments.cs.base = 0x9001;
+    cpu.registers.rip = 0xffff_ffff;
+    let memory = Memory::identity();
+    memory.put(0x9000, &[0xf4]);
+    assert_eq!(instruction_length(&mut cpu, &memory, &exit(Reason::Halt)), Ok(0));
+}
+
+#[test]
+fn only_an_instruction_that_crosses_needs_the_next_page() {
+    let memory = Memory::identity();
+    memory.put(Memory::entry_of(0xa000), &[0; 8]);
+    memory.put(0x9ffe, &[0x0f, 0xa2]);
+    let mut cpu = FakeCpu::long();
+    cpu.registers.rip = 0x9ffe;
+    assert_eq!(instruction_length(&mut cpu, &memory, &exit(Reason::Cpuid)), Ok(0xa000));
+    assert_eq!(fetch(&mut cpu, &memory).to_string(), "0f a2");
+    cpu.registers.rip = 0x9fff;
+    memory.put(0x9fff, &[0x0f]);
+    let error = instruction_length(&mut cpu, &memory, &exit(Reason::Cpuid)).unwrap_err();
+    assert!(matches!(error, EmulateError::Unfetchable { rip: 0x9fff, .. }), "{error}");
+    memory.put(Memory::entry_of(0xa000), &0xb067u64.to_le_bytes());
+    memory.put(0xb000, &[0xa2]);
+    assert_eq!(instruction_length(&mut cpu, &memory, &exit(Reason::Cpuid)), Ok(0xa001));
+}
+
+#[test]
+fn no_code_is_read_beyond_the_segment() {
+    let mut cpu = FakeCpu::protected();
+    cpu.system.segments.cs.limit = CODE as u32;
+    let error = length(&mut cpu, &[0x0f, 0xa2], Reason::Cpuid).unwrap_err();
+    assert!(matches!(error, EmulateError::Unfetchable { .. }), "{error}");
+    cpu.system.segments.cs.limit += 1;
+    assert_eq!(length(&mut cpu, &[0x0f, 0xa2], Reason::Cpuid), Ok(CODE + 2));
+}

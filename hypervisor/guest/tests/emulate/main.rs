@@ -1,0 +1,10 @@
+//! Emulated instructions, on a virtual CPU, memory and devices that only pretend.
+
+mod accesses;
+mod arithmetic;
+mod fake;
+mod faults;
+mod garbage;
+mod length;
+mod strings;
+mod walk;
