@@ -18,7 +18,8 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Whether every byte is 0.
 pub fn is_zero(frame: &[u8; FRAME]) -> bool {
     // In parts: most frames that are not zero show it in the first.
-    frame.chunks_exact(64).all(|part| part.iter().fold(0, |any, byte| any | byte) == 0)
+    let (parts, _) = frame.as_chunks::<64>();
+    parts.iter().all(|part| *part == [0; 64])
 }
 
 /// The key of a move's sums, chosen by the destination.
@@ -59,3 +60,6 @@ impl SumKey {
         xxh3_64_with_seed(bytes, self.key)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,7 +150,7 @@ impl Arrivals {
         let bytes = bytes as u64;
         let count = bytes.div_ceil(FRAME_BYTES);
         let bits = self.complete.bits(at.frame(), count).ok_or("page bytes outside RAM")?;
-        if at.offset() == 0 && bytes % FRAME_BYTES == 0 {
+        if at.offset() == 0 && bytes.is_multiple_of(FRAME_BYTES) {
             return Ok(Span::Whole(at.frame(), count, bits));
         }
         // The record's layout says that a piece lies in one frame, at granules.

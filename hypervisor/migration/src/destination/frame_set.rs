@@ -101,3 +101,6 @@ fn masks(bits: Bits) -> impl Iterator<Item = (usize, u64)> {
         Some((word, (u64::MAX >> (64 - count)) << shift))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,3 +81,6 @@ impl ReceiveWindow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

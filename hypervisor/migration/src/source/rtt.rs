@@ -47,3 +47,6 @@ impl RoundTrip {
         base.max(SHORTEST_NS).saturating_mul(1 << self.doublings).min(LONGEST_NS)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,3 +173,6 @@ impl Scan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

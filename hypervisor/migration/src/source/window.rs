@@ -130,7 +130,7 @@ impl SendWindow {
         }
         let mut settled = Settled::default();
         let mut newest_sent_ns = None;
-        for (sequence, slot) in (self.floor..).zip(&mut self.slots) {
+        for (slot, sequence) in self.slots.iter_mut().zip(self.floor..) {
             if !ack.covers(sequence) {
                 continue;
             }
@@ -146,7 +146,7 @@ impl SendWindow {
             self.round_trip.measured(now_ns.saturating_sub(sent_ns));
         }
         let lost_below = newest.map_or(0, |newest| newest.saturating_sub(REORDERING - 1));
-        for (sequence, slot) in (self.floor..).zip(&mut self.slots) {
+        for (slot, sequence) in self.slots.iter_mut().zip(self.floor..) {
             if sequence >= lost_below {
                 break;
             }
@@ -186,3 +186,6 @@ impl SendWindow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

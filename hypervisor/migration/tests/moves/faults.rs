@@ -2,7 +2,7 @@
 
 use godwit_migration::{DestinationPhase, Failure, SourceEvent, SourcePhase};
 
-use crate::network::{FAIR, ROUGH, Side, Weather};
+use crate::network::{FAIR, MILLISECOND_NS, ROUGH, Side, Weather};
 use crate::random::Random;
 use crate::world::{GOOD, Plan, World};
 
@@ -36,7 +36,7 @@ fn sizes(random: &mut Random) -> [u16; 2] {
 
 #[test]
 fn guests_move_over_fair_links_without_sending_anything_twice() {
-    for seed in 0..300 {
+    for seed in 0..150 {
         let datagram_bytes = sizes(&mut Random(seed));
         let mut world = World::random(seed, Plan { datagram_bytes, ..GOOD });
         world.run();
@@ -48,9 +48,21 @@ fn guests_move_over_fair_links_without_sending_anything_twice() {
 }
 
 #[test]
+fn a_guest_on_a_fair_link_waits_for_no_timer() {
+    // Six messages and two windows of datagrams, 50 to 100 µs each way; a delayed acknowledgement alone takes 2 ms.
+    for seed in 0..50 {
+        let mut world = World::random(seed, GOOD);
+        while world.source_phase() != Some(SourcePhase::Done) {
+            assert!(world.advance());
+        }
+        assert!(world.now_ns < 2 * MILLISECOND_NS, "seed {seed} took {} ns", world.now_ns);
+    }
+}
+
+#[test]
 fn guests_move_over_rough_links() {
     let mut repeated = 0;
-    for seed in 0..500 {
+    for seed in 0..200 {
         let mut random = Random(seed);
         let weather = Weather { lost_percent: random.pick(&[1, 10, 30]), ..ROUGH };
         let window_bytes = random.pick(&[1, 100_000, 4 << 20]);
@@ -60,13 +72,13 @@ fn guests_move_over_rough_links() {
         assert_moved(&world, &format!("seed {seed}"));
         repeated += world.source.as_ref().unwrap().progress().repeated;
     }
-    assert!(repeated > 1000, "the links were not rough: {repeated}");
+    assert!(repeated > 500, "the links were not rough: {repeated}");
 }
 
 #[test]
 fn a_cut_at_any_step_leaves_one_copy_running() {
     let mut ends = [0; 2];
-    for seed in 0..60 {
+    for seed in 0..24 {
         for step in 0.. {
             let weather = if seed % 2 == 0 { FAIR } else { ROUGH };
             let mut world = World::random(seed, Plan { weather, ..GOOD });
@@ -80,13 +92,13 @@ fn a_cut_at_any_step_leaves_one_copy_running() {
             ends[usize::from(world.destination_runs)] += 1;
         }
     }
-    assert!(ends.iter().all(|&count| count > 50), "both ends were reached: {ends:?}");
+    assert!(ends.iter().all(|&count| count > 20), "both ends were reached: {ends:?}");
 }
 
 #[test]
 fn a_cut_without_a_second_meeting_leaves_at_most_doubt() {
     let mut doubts = 0;
-    for seed in 0..60 {
+    for seed in 0..24 {
         for step in 0.. {
             let mut world = World::random(seed, Plan { reconnects: false, ..GOOD });
             world.random = Random(seed << 32 | step);
@@ -109,7 +121,7 @@ fn a_cut_without_a_second_meeting_leaves_at_most_doubt() {
 #[test]
 fn a_crash_at_any_step_leaves_at_most_one_copy_running() {
     for side in [Side::Source, Side::Destination] {
-        for seed in 0..30 {
+        for seed in 0..12 {
             for step in 0.. {
                 let mut world = World::random(seed, GOOD);
                 if !(0..step).all(|_| world.advance()) {

@@ -9,6 +9,8 @@ use crate::random::Random;
 
 pub(crate) type Content = Box<[u8; 4096]>;
 
+static ZERO: std::sync::LazyLock<Content> = std::sync::LazyLock::new(|| Box::new([0; 4096]));
+
 /// RAM; frames that were never written are zero.
 #[derive(Clone)]
 pub(crate) struct Ram {
@@ -24,11 +26,12 @@ impl Ram {
     /// Frames that are not zero.
     pub(crate) fn written(&self) -> BTreeMap<u64, Content> {
         let frames = self.frames.borrow();
-        frames
-            .iter()
-            .filter(|(_, content)| **content != Box::new([0; 4096]))
-            .map(|(k, v)| (*k, v.clone()))
-            .collect()
+        frames.iter().filter(|(_, content)| **content != *ZERO).map(|(k, v)| (*k, v.clone())).collect()
+    }
+
+    /// Whether all frames from `first` up to `end` are zero.
+    pub(crate) fn is_zero(&self, first: GuestFrame, end: GuestFrame) -> bool {
+        self.frames.borrow().range(first.0..end.0).all(|(_, content)| *content == *ZERO)
     }
 
     pub(crate) fn fill(&self, frame: u64, seed: u64) {

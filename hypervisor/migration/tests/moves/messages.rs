@@ -47,11 +47,13 @@ fn committed() -> (Source, Outbox<SourceEvent>) {
     (source, out)
 }
 
+type Step<'a> = &'a dyn Fn(&mut Destination, &mut Outbox<DestinationEvent>);
+
 fn destination(phase: DestinationPhase) -> (Destination, Outbox<DestinationEvent>) {
     let mut out = Outbox::new();
     let mut machine = Destination::new(0, Name::new("host-b"), Patience::default());
     let zeros = Zeros { place: place(0), ranges: all_frames() }.encode();
-    let steps: [&dyn Fn(&mut Destination, &mut Outbox<DestinationEvent>); 7] = [
+    let steps: [Step<'_>; 7] = [
         &|machine, out| machine.on_message(0, hello(), out),
         &|machine, out| machine.on_message(0, Message::Offer(Box::new(offer(vec![REGION]))), out),
         &|machine, out| machine.accept(0, ACCEPT, out).unwrap(),
@@ -110,8 +112,8 @@ fn go_is_said_once_and_late_messages_change_nothing() {
 
 #[test]
 fn silence_after_go_is_doubt_and_running_ends_it() {
-    let (mut source, mut out) = committed();
-    out = Outbox::new();
+    let (mut source, _) = committed();
+    let mut out = Outbox::new();
     let deadline_ns = source.deadline_ns().unwrap();
     source.on_tick(deadline_ns - 1, &mut out);
     assert!(out.is_empty());

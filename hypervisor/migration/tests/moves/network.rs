@@ -13,15 +13,6 @@ pub(crate) enum Side {
     Destination,
 }
 
-impl Side {
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Self::Source => Self::Destination,
-            Self::Destination => Self::Source,
-        }
-    }
-}
-
 /// How the network treats datagrams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weather {
