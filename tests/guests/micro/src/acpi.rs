@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU16, Ordering};
 
 use x86_64::instructions::{hlt, interrupts, port::Port};
 
-use crate::console::println;
+use crate::{console::println, time};
 
 /// PM1a control port.
 static CONTROL: AtomicU16 = AtomicU16::new(0);
@@ -47,6 +47,8 @@ pub(crate) fn power_off() -> ! {
         // SAFETY: the FADT says that this is the PM1a control register; nothing is left to be done.
         unsafe { port.write((sleep_type & 7) << 10 | SLEEP_ENABLE) };
     }
+    // An emulator may need a moment.
+    time::wait(2000, || false);
     println!("micro found: the machine is still on after it was switched off");
     loop {
         hlt();

@@ -18,7 +18,7 @@ impl<'l> Asked<'l> {
         words
             .filter_map(|word| word.split_once('='))
             .filter(|(name, _)| *name == key)
-            .last()
+            .next_back()
             .map(|(_, value)| value)
     }
 

@@ -236,11 +236,11 @@ low_round_trip:
     # 16-bit protected mode; FS and DS keep 4 GiB, as "unreal" mode does.
     ljmpl $0x20, $40f
     .code16
-40: movl $0xb0b0, %eax
-    movl $0x28, %eax
+40: movl $0x28, %eax
     movl %eax, %ss
     steps 4
-    movl %fs:0xfee00030, %eax
+    movl $0xfee00030, %ebx
+    movl %fs:(%ebx), %eax
     movl %eax, %fs:76(%edi)
 
     # Real mode.
@@ -259,7 +259,8 @@ low_round_trip:
     int $0x40
     int $0x40
     steps 5
-    movl %fs:0xfee00030, %eax
+    movl $0xfee00030, %ebx
+    movl %fs:(%ebx), %eax
     movl %eax, %fs:92(%edi)
     # A string instruction with a 16-bit index and a repeat count: three bytes to COM1's scratch register.
     movw $low_bytes, %si

@@ -5,7 +5,8 @@ use x86_64::instructions::port::Port;
 use crate::{
     acpi, apic,
     asked::Asked,
-    console, environment,
+    console::{self, println},
+    environment,
     interrupts::{Controller, expect_from},
     pic, pit,
     trial::{Outcome, check, figure},
@@ -35,6 +36,8 @@ pub(super) fn run(asked: &Asked<'_>) -> Outcome {
     pic::start(0);
     pit::stop();
     console::start();
+    // What the serial port took ends here.
+    println!();
     check!(apic::read(apic::SPURIOUS) & 0x1ff == 0x1ff, "the local APIC does not come back");
     figure("garbage_writes", writes);
     Ok(())
@@ -65,6 +68,28 @@ fn to_port(port: u16, kind: u64, value: u64) {
     }
 }
 
+/// Ports that are left out on plain emulators: DMA, disks, power management and its configuration, the emulator's own, and
+/// serial ports, where QEMU 7.2 stops with an assertion at accesses of more than a byte.
+const EMULATORS: [(u16, u16); 17] = [
+    (0x0, 0xf),
+    (0x80, 0x8f),
+    (0xb2, 0xb3),
+    (0xc0, 0xdf),
+    (0x170, 0x177),
+    (0x1f0, 0x1f7),
+    (0x2e8, 0x2ef),
+    (0x2f8, 0x2ff),
+    (0x376, 0x376),
+    (0x3e8, 0x3ff),
+    (0x500, 0x6ff),
+    (0xcf8, 0xcff),
+    (0x5658, 0x5659),
+    (0xae00, 0xafff),
+    (0xb000, 0xb0ff),
+    (0xc000, 0xcfff),
+    (0xd000, 0xdfff),
+];
+
 /// Ports that neither switch the machine off or reset it, which is right of them, nor reach memory by themselves (only
 /// plain emulators have such).
 fn is_harmless(port: u16) -> bool {
@@ -75,25 +100,8 @@ fn is_harmless(port: u16) -> bool {
         || reaches(0x64, 0x64)
         || reaches(0x92, 0x92)
         || reaches(0xcf9, 0xcf9);
-    // DMA, disks, the configuration of power management, PCI and the emulator.
-    let emulator = [
-        (0, 0xf),
-        (0x80, 0x8f),
-        (0xb2, 0xb3),
-        (0xc0, 0xdf),
-        (0x170, 0x177),
-        (0x1f0, 0x1f7),
-        (0x376, 0x376),
-        (0x3f0, 0x3f7),
-        (0x500, 0x6ff),
-        (0xae00, 0xafff),
-        (0xb000, 0xb0ff),
-        (0xc000, 0xcfff),
-        (0xcf8, 0xcff),
-        (0x5658, 0x5659),
-    ];
     let outside =
-        !environment::get().is_strict() && emulator.iter().any(|(first, last)| reaches(*first, *last));
+        !environment::get().is_strict() && EMULATORS.iter().any(|(first, last)| reaches(*first, *last));
     !ends && !outside
 }
 

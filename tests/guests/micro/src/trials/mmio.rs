@@ -124,23 +124,8 @@ pub(super) fn run(_: &Asked<'_>) -> Outcome {
         }
     }
     apic::write(apic::INITIAL_COUNT, 0);
-    stack()?;
     copies()?;
     io_apic()
-}
-
-/// PUSH and POP of a register of the device.
-fn stack() -> Outcome {
-    let device = apic::LOCAL + apic::TASK_PRIORITY;
-    let value: u64;
-    apic::write(apic::TASK_PRIORITY, 0x40);
-    // SAFETY: the operand is 64 bits of the device's register, of which 32 count; the stack is left as it was.
-    unsafe {
-        asm!("push qword ptr [{device}]", "pop {value}", device = in(reg) device, value = out(reg) value)
-    };
-    apic::write(apic::TASK_PRIORITY, 0);
-    check!(value as u32 == 0x40, "PUSH of the task priority gave {value:#x}");
-    Ok(())
 }
 
 /// MOVS from and to the device, upwards and downwards.
@@ -176,11 +161,11 @@ fn io_apic() -> Outcome {
     check!(pins >= 24, "the IO-APIC has {pins} pins");
     for pin in 0..pins {
         apic::io_write(0x10 + pin * 2 + 1, 0);
-        apic::io_write(0x10 + pin * 2, apic::MASKED | 0x40 + pin);
+        apic::io_write(0x10 + pin * 2, apic::MASKED | (0x40 + pin));
     }
     for pin in 0..pins {
         let found = apic::io_read(0x10 + pin * 2);
-        check!(found == apic::MASKED | 0x40 + pin, "pin {pin} of the IO-APIC reads {found:#x}");
+        check!(found == apic::MASKED | (0x40 + pin), "pin {pin} of the IO-APIC reads {found:#x}");
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ fn one(size: Size) -> Outcome {
     let marks = || window::entry(size) & (ACCESSED | DIRTY);
     check!(marks() == 0, "{size:?}: the entry is marked {:#x} before any access", marks());
     for place in 0..512u64 {
-        let value = 0x0101_0101_0101_0101 * (place & 0xff) ^ size.bytes();
+        let value = (0x0101_0101_0101_0101 * (place & 0xff)) ^ size.bytes();
         let (direct, alias) = (WORDS.get().cast::<u64>(), alias as *mut u64);
         // SAFETY: both lead to the same word of this trial's static.
         let (through_alias, through_direct) = unsafe {

@@ -202,7 +202,7 @@ fn shadow() -> Outcome {
     apic::send_to_self(u32::from(LOW));
     // SAFETY: as above.
     unsafe {
-        asm!("sti", "mov {during}, [{counter}]", "cli", counter = in(reg) counter, during = out(reg) during)
+        asm!("sti", "mov {during}, [{counter}]", "cli", counter = in(reg) counter, during = out(reg) during);
     };
     check!(during == 1, "an interrupt came in STI's shadow");
     // SAFETY: as above: STI; CLI opens no window at all.
