@@ -5,8 +5,13 @@
 extern crate alloc;
 
 pub mod address;
+pub mod bundle;
 pub mod cpu;
+pub mod description;
 pub mod emulate;
+pub mod file;
+pub mod layout;
+pub mod loader;
 pub mod memory;
 pub mod vcpu;
 

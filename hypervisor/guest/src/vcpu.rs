@@ -157,11 +157,14 @@ pub trait VirtualCpu: Send {
     /// [`StateError`]; the state is then unchanged.
     fn set_state(&mut self, state: &CpuState) -> Result<(), StateError>;
 
-    /// Runs the guest on this host CPU until it stops. `tables` is the root of its nested page tables; a change to them
-    /// that takes rights away holds for every run that begins afterwards.
+    /// Runs the guest on this host CPU until it stops. `tables` is the root of its nested page tables.
     ///
     /// Host interrupts that arrive meanwhile end the run and are served before it returns.
     fn run(&mut self, tables: HostFrame) -> Exit;
+
+    /// Says that the nested tables lost or changed mappings, rights, or accessed and dirty bits: the next run begins with
+    /// none of their translations cached. What only gained rights needs no word.
+    fn flush_tables(&mut self);
 
     /// Delivers `event` at the next entry. One at a time: check [`has_pending`](Self::has_pending).
     fn inject(&mut self, event: Event);

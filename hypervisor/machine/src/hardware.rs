@@ -18,6 +18,7 @@ use crate::{
     console,
     cpu::{local, random::Generator},
     memory::frame_access::DirectMemory,
+    nic::adapter::Adapter,
     power::Power,
     provoke,
     time::{clock, tsc},
@@ -35,6 +36,7 @@ const CONSOLE_LOOK_NS: u64 = 10_000_000;
 pub struct Hardware {
     pub(crate) description: Description,
     pub(crate) memory: DirectMemory,
+    pub(crate) network: Option<Adapter>,
     pub(crate) power: Power,
     pub(crate) generator: Option<Generator>,
     pub(crate) incarnation: Option<Incarnation>,
@@ -68,7 +70,7 @@ impl Machine for Hardware {
     }
 
     fn network(&self) -> Option<&dyn NetworkDevice> {
-        None
+        self.network.as_ref().map(|adapter| adapter as &dyn NetworkDevice)
     }
 
     fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
@@ -111,7 +113,10 @@ impl Machine for Hardware {
         if cpu.number() == BOOT_CPU && !console::interrupts() {
             sleep_ns = Some(sleep_ns.unwrap_or(u64::MAX).min(CONSOLE_LOOK_NS));
         }
-        if cpu.has_mail() || sleep_ns.is_some_and(|ns| ns < SHORTEST_SLEEP_NS) {
+        // A frame's interrupt may have come, and been served, in an earlier window for interrupts.
+        let has_frames = || self.network.as_ref().is_some_and(Adapter::ends_sleep);
+        let is_awaited = cpu.has_mail() || cpu.number() == BOOT_CPU && has_frames();
+        if is_awaited || sleep_ns.is_some_and(|ns| ns < SHORTEST_SLEEP_NS) {
             // The loop's one window for interrupts.
             interrupts::enable();
             interrupts::disable();
@@ -120,7 +125,7 @@ impl Machine for Hardware {
         if let Some(ns) = sleep_ns {
             start_timer(ns);
         }
-        // Mail that arrives from here on interrupts the halt: its kick waits until interrupts are on, one instruction before.
+        // Mail or a frame that arrives from here on interrupts the halt: the interrupt waits until interrupts are on, one instruction before.
         interrupts::enable_and_hlt();
         interrupts::disable();
         if sleep_ns.is_some() {

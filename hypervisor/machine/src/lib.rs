@@ -15,6 +15,7 @@ pub mod features;
 mod fields;
 pub mod interrupts;
 pub mod memory;
+pub mod nic;
 pub mod pci;
 pub mod physical;
 pub mod random;

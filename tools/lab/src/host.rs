@@ -4,7 +4,10 @@ use std::{
     fmt,
     io::Write,
     net::Shutdown,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     process::{Child, ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -66,6 +69,10 @@ impl RunningHost {
         let name = &spec.name;
         std::fs::metadata(&spec.image)
             .with_context(|| format!("host {name}: no image at {}", spec.image.display()))?;
+        if let Some(module) = &spec.module {
+            std::fs::metadata(module)
+                .with_context(|| format!("host {name}: no boot module at {}", module.display()))?;
+        }
         let (serial, serial_far) = UnixStream::pair().context("cannot make a socket pair")?;
         let (control, control_far) = UnixStream::pair().context("cannot make a socket pair")?;
         let deadline = Instant::now() + patience.scale(START);
@@ -80,7 +87,13 @@ impl RunningHost {
             .stdin(Stdio::from(OwnedFd::from(serial_far)))
             .stdout(Stdio::from(OwnedFd::from(control_far)))
             .stderr(Stdio::piped());
-        let mut child = keeper::start(command)
+        let mut inherited = Vec::new();
+        if let Some(network) = &spec.network {
+            let cable = network.port.plug().with_context(|| format!("host {name}: no cable"))?;
+            command.args(HostSpec::network_arguments(network, cable.as_raw_fd()));
+            inherited.push(cable);
+        }
+        let mut child = keeper::start(command, inherited)
             .with_context(|| format!("host {name}: cannot start setpriv (Debian package util-linux)"))?;
         let stderr = child.stderr.take().ok_or_else(|| anyhow!("host {name}: QEMU has no standard error"))?;
         let mut host = Self {

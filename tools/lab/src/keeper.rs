@@ -6,14 +6,22 @@
 
 use std::{
     io,
+    os::fd::OwnedFd,
     path::Path,
     process::{Child, Command},
     sync::{Mutex, OnceLock, PoisonError, mpsc},
     thread,
 };
 
-/// A command to start, and where the child goes.
-type Order = (Command, mpsc::Sender<io::Result<Child>>);
+use rustix::io::{FdFlags, fcntl_setfd};
+
+/// A child to start, and where it goes.
+struct Order {
+    command: Command,
+    /// Descriptors that the child gets under the numbers they have here.
+    inherited: Vec<OwnedFd>,
+    child: mpsc::Sender<io::Result<Child>>,
+}
 
 static ORDERS: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
 
@@ -24,14 +32,16 @@ pub(crate) fn command(program: &Path) -> Command {
     command
 }
 
-/// Starts `command` on the thread that lives as long as this program.
+/// Starts `command` on the thread that lives as long as this program. The child gets the descriptors `inherited` under the
+/// numbers they have here; here they are closed.
 ///
 /// # Errors
 /// The command could not be started.
-pub(crate) fn start(command: Command) -> io::Result<Child> {
+pub(crate) fn start(command: Command, inherited: Vec<OwnedFd>) -> io::Result<Child> {
     let (answer, child) = mpsc::channel();
     let orders = ORDERS.get_or_init(|| Mutex::new(keeper()));
-    let sent = orders.lock().unwrap_or_else(PoisonError::into_inner).send((command, answer));
+    let order = Order { command, inherited, child: answer };
+    let sent = orders.lock().unwrap_or_else(PoisonError::into_inner).send(order);
     let gone = || io::Error::other("the thread that starts emulators has ended");
     sent.map_err(|_| gone())?;
     child.recv().map_err(|_| gone())?
@@ -41,10 +51,20 @@ pub(crate) fn start(command: Command) -> io::Result<Child> {
 fn keeper() -> mpsc::Sender<Order> {
     let (orders, incoming) = mpsc::channel::<Order>();
     thread::spawn(move || {
-        for (mut command, answer) in incoming {
+        for order in incoming {
+            let answer = order.child.clone();
             // Nobody waits for the answer any more: the child is dropped and ends with this program.
-            let _ = answer.send(command.spawn());
+            let _ = answer.send(spawn(order));
         }
     });
     orders
+}
+
+/// Starts one child. No other emulator inherits its descriptors, since one thread starts them all; a program that another thread
+/// starts at this very moment may, and holds them until it ends.
+fn spawn(mut order: Order) -> io::Result<Child> {
+    for descriptor in &order.inherited {
+        fcntl_setfd(descriptor, FdFlags::empty())?;
+    }
+    order.command.spawn()
 }

@@ -3,14 +3,17 @@
 //! A [`HostSpec`] says what machine to emulate, [`RunningHost::start`] starts it, and the running host answers
 //! [`expect`](RunningHost::expect), [`command`](RunningHost::command) and [`qemu_monitor`](RunningHost::qemu_monitor).
 //! Nothing here sleeps: every wait is for an event and has a deadline, and every emulator is ended by its own process,
-//! whether a test returns, panics or is killed. A [`LabFile`] describes several hosts at once.
+//! whether a test returns, panics or is killed. A [`LabFile`] describes several hosts at once, and a [`Lab`] runs them, joined by
+//! a [`Switch`].
 #![forbid(unsafe_code)]
 
 mod emulator;
 mod fault_report;
 mod host;
 mod keeper;
+mod lab;
 mod memory_size;
+mod network;
 mod patience;
 mod qmp;
 mod raw_frames;
@@ -22,8 +25,10 @@ mod transcript;
 pub use emulator::Emulator;
 pub use fault_report::{CodeAddress, FaultReport};
 pub use host::{Exit, RunningHost};
+pub use lab::Lab;
 pub use memory_size::MemorySize;
+pub use network::{Drops, MAX_FRAME_BYTES, MacAddress, Port, PortCounters, Switch, Traffic};
 pub use raw_frames::{Block, RawFrames};
-pub use spec::{HostSpec, MachineKind, OnReset};
-pub use topology::{Fragment, LabFile, LabHost};
+pub use spec::{HostSpec, MachineKind, NetworkSpec, OnReset};
+pub use topology::{Fragment, InterfaceAddress, LabAdapter, LabFile, LabHost};
 pub use transcript::Match;

@@ -3,13 +3,18 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt,
+    os::fd::RawFd,
     path::PathBuf,
     str::FromStr,
 };
 
 use anyhow::{Error, Result, bail};
 
-use crate::{emulator::Emulator, memory_size::MemorySize};
+use crate::{
+    emulator::Emulator,
+    memory_size::MemorySize,
+    network::{MacAddress, Port},
+};
 
 /// QEMU's machine types that the image boots on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +55,17 @@ pub enum OnReset {
     BootAgain,
 }
 
+/// A host's Ethernet adapter: virtio-net on the PCI bus.
+#[derive(Clone, Debug)]
+pub struct NetworkSpec {
+    /// Where its cable ends.
+    pub port: Port,
+    /// Its hardware address.
+    pub mac: MacAddress,
+    /// The largest IP packet that it announces, in bytes.
+    pub mtu: u16,
+}
+
 /// One host to emulate.
 #[derive(Clone, Debug)]
 pub struct HostSpec {
@@ -67,6 +83,10 @@ pub struct HostSpec {
     pub cpu_model: String,
     /// Words of the image's command line after `godwit.host=`.
     pub command_line: Vec<String>,
+    /// A file that the image finds in memory as its boot module: PVH hands over one.
+    pub module: Option<PathBuf>,
+    /// Its Ethernet adapter, where it has one.
+    pub network: Option<NetworkSpec>,
     /// What a reset does.
     pub on_reset: OnReset,
     /// More QEMU arguments.
@@ -89,13 +109,15 @@ impl HostSpec {
             memory: MemorySize::from_mib(128)?,
             cpu_model: "max".to_owned(),
             command_line: Vec::new(),
+            module: None,
+            network: None,
             on_reset: OnReset::End,
             extra_arguments: Vec::new(),
             emulator: Emulator::from_environment()?,
         })
     }
 
-    /// QEMU's arguments for this host, all but those that say where its serial port and its monitor go.
+    /// QEMU's arguments for this host, all but those that say where its serial port, its monitor and its network go.
     pub fn arguments(&self) -> Vec<OsString> {
         let memory_mib = self.memory.mib();
         let mut arguments: Vec<OsString> = [
@@ -121,11 +143,26 @@ impl HostSpec {
         .map(OsString::from)
         .into();
         arguments.extend([OsStr::new("-kernel"), self.image.as_os_str()].map(OsString::from));
+        if let Some(module) = &self.module {
+            arguments.extend([OsStr::new("-initrd"), module.as_os_str()].map(OsString::from));
+        }
         if self.on_reset == OnReset::End {
             arguments.push("-no-reboot".into());
         }
         arguments.extend(self.extra_arguments.iter().cloned());
         arguments
+    }
+
+    /// QEMU's arguments for the adapter whose cable is descriptor `cable`.
+    pub(crate) fn network_arguments(network: &NetworkSpec, cable: RawFd) -> [String; 4] {
+        let NetworkSpec { mac, mtu, .. } = network;
+        [
+            "-netdev".to_owned(),
+            format!("dgram,id=net,local.type=fd,local.str={cable}"),
+            "-device".to_owned(),
+            // Without a ROM: nothing boots from this network.
+            format!("virtio-net-pci,netdev=net,mac={mac},host_mtu={mtu},romfile="),
+        ]
     }
 
     /// The image's whole command line.
@@ -138,6 +175,7 @@ impl HostSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Switch;
 
     fn following(arguments: &[OsString], flag: &str) -> String {
         let at = arguments.iter().position(|argument| argument == flag).expect(flag);
@@ -159,6 +197,20 @@ mod tests {
         assert_eq!(following(&arguments, "-append"), "godwit.host=a godwit.log=debug");
         assert_eq!(following(&arguments, "-kernel"), "/x/godwit.elf");
         assert!(arguments.iter().any(|argument| argument == "-no-reboot"));
+        assert!(!arguments.iter().any(|argument| argument == "-initrd"));
+    }
+
+    #[test]
+    fn hands_over_a_module_and_a_network() {
+        let spec = HostSpec { module: Some("/x/guests".into()), ..HostSpec::new("a", "image").unwrap() };
+        assert_eq!(following(&spec.arguments(), "-initrd"), "/x/guests");
+        let network = NetworkSpec { port: Switch::new().add_port(), mac: MacAddress::of_host(1), mtu: 9000 };
+        let arguments = HostSpec::network_arguments(&network, 7).map(OsString::from);
+        assert_eq!(following(&arguments, "-netdev"), "dgram,id=net,local.type=fd,local.str=7");
+        assert_eq!(
+            following(&arguments, "-device"),
+            "virtio-net-pci,netdev=net,mac=52:54:00:60:00:01,host_mtu=9000,romfile="
+        );
     }
 
     #[test]

@@ -99,6 +99,7 @@ impl VirtualCpu for FakeCpu {
     fn run(&mut self, _: HostFrame) -> Exit {
         exit(Reason::Host)
     }
+    fn flush_tables(&mut self) {}
     fn inject(&mut self, event: Event) {
         assert_eq!(self.pending.replace(event), None, "one event at a time");
     }

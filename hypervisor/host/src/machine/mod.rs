@@ -11,7 +11,7 @@ use godwit_guest::vcpu::{VcpuError, VirtualCpu};
 use crate::description::Description;
 
 pub use memory::{HostMemory, OutsideRun};
-pub use network::{NetworkCounters, NetworkDevice, Piece, TransmitError};
+pub use network::{MAX_HEADER_BYTES, MAX_PIECES, NetworkCounters, NetworkDevice, Piece, TransmitError};
 
 /// A point on the machine's monotonic clock: nanoseconds since boot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

@@ -2,6 +2,12 @@
 
 use godwit_frames::FrameRun;
 
+/// Bytes of a frame that may be given as its header at most: a control packet is all header.
+pub const MAX_HEADER_BYTES: usize = 1536;
+
+/// Pieces that a frame's body may have at most: 64 KiB of single frames that begin and end inside one, and one to spare.
+pub const MAX_PIECES: usize = 18;
+
 /// A piece of a packet's body: bytes of a frame run, read by the device itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'r> {
@@ -44,11 +50,11 @@ pub trait NetworkDevice: Sync {
     /// Its hardware address.
     fn mac(&self) -> [u8; 6];
 
-    /// Bytes of Ethernet payload (an IP packet) at most: 1500 to 65535.
+    /// Bytes of Ethernet payload (an IP packet) at most: as the device says, up to 65535, or 1500 where it says nothing.
     fn mtu(&self) -> u32;
 
-    /// Queues one Ethernet frame: `header` (with the Ethernet header; copied) and then the bytes of `body`, which the
-    /// device gathers from memory while [`unfinished`](Self::unfinished) counts the frame. It goes out at the latest with
+    /// Queues one Ethernet frame: `header` (with the Ethernet header; copied, [`MAX_HEADER_BYTES`] at most) and then the bytes
+    /// of `body` ([`MAX_PIECES`] at most), which the device gathers from memory while [`unfinished`](Self::unfinished) counts the frame. It goes out at the latest with
     /// the next [`flush`](Self::flush).
     ///
     /// # Errors
@@ -61,7 +67,8 @@ pub trait NetworkDevice: Sync {
     /// Queued frames whose bytes the device may still read. No run that was in one may be freed before it is 0.
     fn unfinished(&self) -> usize;
 
-    /// Shows the oldest received frame to `serve` and gives its buffer back; `false` where there is none.
+    /// Shows the oldest received frame to `serve` and gives its buffer back; `false` where there is none. Only who was told
+    /// that there is none is woken by the next.
     fn receive(&self, serve: &mut dyn FnMut(&[u8])) -> bool;
 
     /// What went through so far.

@@ -23,6 +23,7 @@ use crate::{
         table_frames::TableFrames,
         window::Window,
     },
+    nic::adapter,
     pci::access::ConfigurationSpace,
     power::Power,
     register::Reachable,
@@ -91,6 +92,9 @@ pub(super) fn find(ground: &Ground) -> Hardware {
         )
     };
     let pci = configuration.functions(&mut notes);
+    // SAFETY: this host's drivers are this one alone, and `map_device` maps no RAM.
+    let network =
+        unsafe { adapter::find(&configuration, &pci, local_apic::id(), &mut frames, map_device, &mut notes) };
     let generator = Generator::find(features);
     let incarnation = generator.as_ref().and_then(|generator| {
         let mut name = [0; 16];
@@ -114,13 +118,14 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             notes,
         },
         memory: DirectMemory::new(&ground.boot, &ground.memory_map),
+        network,
         power,
         generator,
         incarnation,
     }
 }
 
-fn map_device(address: u64, bytes: u64, frames: &mut Frames) -> Result<VirtAddr, MapError> {
+fn map_device(address: u64, bytes: u64, frames: &mut TableFrames<'_, '_>) -> Result<VirtAddr, MapError> {
     let start = PhysAddr::try_new(address).map_err(|_| MapError::OutOfAddresses)?;
     let mut space = ADDRESS_SPACE.lock();
     space.as_mut().ok_or(MapError::OutOfFrames)?.map_device(start, bytes, frames)

@@ -17,6 +17,8 @@ pub const MACHINE_CHECK: u8 = 18;
 pub const LEGACY: u8 = 0x20;
 /// A byte arrived at the console.
 pub const CONSOLE: u8 = 0x40;
+/// The network adapter has received or sent something.
+pub const NETWORK: u8 = 0x41;
 /// This CPU's local APIC timer.
 pub const TIMER: u8 = 0xe0;
 /// Another CPU put mail into this one's mailbox.

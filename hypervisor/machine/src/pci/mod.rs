@@ -7,6 +7,7 @@ pub use self::{
     address::FunctionAddress,
     bar::{Bar, BarSpace, MAX_BARS, SizedBar, bar_sizes, bars},
     capability::{Capability, MAX_CAPABILITIES, capabilities, capability_id},
+    command::take_over,
     enumerate::{Functions, MAX_FUNCTIONS, enumerate},
     header::{Header, HeaderKind},
 };
@@ -17,6 +18,7 @@ pub mod access;
 mod address;
 mod bar;
 mod capability;
+mod command;
 mod enumerate;
 mod header;
 #[cfg(test)]

@@ -39,6 +39,8 @@ fn a_lab_file_can_ask_for_it() -> Result<()> {
         machine: MachineKind::Pc,
         command_line: Vec::new(),
         fragment: Some(Fragment { percent: 100, seed: 1 }),
+        network: None,
+        bundle: None,
     };
     let (host, banner) = boot(&lab_host.spec(&spec("pieces")?.image)?)?;
     ensure!(!banner.contains("bad value"), "{banner}");

@@ -5,13 +5,13 @@ mod picture;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use godwit_lab::{LabFile, LabHost, RawFrames, RunningHost};
+use godwit_lab::{Lab, LabFile, LabHost, RawFrames, RunningHost};
 
 use crate::{build, setup, workspace};
 
@@ -39,14 +39,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let image = build::image()?.path;
 
     let booted = Instant::now();
-    let hosts = lab.hosts.iter().map(|host| start(host, &image)).collect::<Result<Vec<_>>>()?;
+    lab.hosts.iter().for_each(announce);
+    let lab = Lab::start(&lab, &image)?;
     let mut banners = Vec::new();
-    for host in &hosts {
+    for host in lab.hosts() {
         banners.push(host.wait_ready(BOOT)?);
         println!("  {} is ready after {:.1} s", host.name(), booted.elapsed().as_secs_f32());
     }
     let mut all_frames = Vec::new();
-    for (host, banner) in hosts.iter().zip(&banners) {
+    for (host, banner) in lab.hosts().iter().zip(&banners) {
         headline(host.name());
         println!("{}", banner.trim());
         println!("\n{}> frames", host.name());
@@ -59,18 +60,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", comparison::table(&all_frames));
     let picture = save_picture(&all_frames)?;
     println!("a picture of this: {}", picture.display());
+    let (hosts, switch) = lab.into_parts();
     for host in hosts {
         power_off(host)?;
     }
+    switch.finish()?;
     println!("done in {:.1} s", started.elapsed().as_secs_f32());
     Ok(())
 }
 
-fn start(host: &LabHost, image: &Path) -> Result<RunningHost> {
+fn announce(host: &LabHost) {
     let fragment =
         host.fragment.map_or(String::new(), |f| format!(", {} % of its memory in pieces", f.percent));
     println!("booting {}: {}, {} CPUs, {}{fragment}", host.name, host.machine, host.cpus, host.memory);
-    RunningHost::start(&host.spec(image)?)
 }
 
 fn headline(text: &str) {
