@@ -4,6 +4,7 @@
 mod bench;
 mod build;
 mod demo;
+mod guests;
 mod lints;
 mod process;
 mod run;

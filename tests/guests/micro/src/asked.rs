@@ -15,11 +15,7 @@ impl<'l> Asked<'l> {
     /// The value of the last word with this key.
     pub(crate) fn value(&self, key: &str) -> Option<&'l str> {
         let words: SplitWhitespace<'l> = self.line.split_whitespace();
-        words
-            .filter_map(|word| word.split_once('='))
-            .filter(|(name, _)| *name == key)
-            .next_back()
-            .map(|(_, value)| value)
+        words.filter_map(|word| word.split_once('=')).rfind(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
     /// A number, or `default` where none is given.

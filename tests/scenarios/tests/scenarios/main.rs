@@ -1,10 +1,11 @@
-//! Whole hosts: every test boots the image in QEMU.
+//! Whole hosts: every test boots the image in QEMU, or the micro guests alone.
 
 mod bad_input;
 mod boot;
 mod faults;
 mod fragment;
 mod log;
+mod micro;
 mod monitor;
 mod odd_machines;
 mod power;
