@@ -1,5 +1,6 @@
 //! The trials.
 
+mod clock;
 mod cpuid;
 mod exceptions;
 mod garbage;
@@ -13,12 +14,13 @@ mod never_ending;
 mod pages;
 mod ports;
 mod registers;
+mod serial;
 mod timers;
 
 use crate::{asked::Asked, console::println, environment, trial::Trial};
 
 /// Those that end come first, in an order in which a failure says most.
-static TRIALS: [Trial; 17] = [
+static TRIALS: [Trial; 20] = [
     Trial { name: "cpuid", run: cpuid::run, ends: true },
     Trial { name: "msr", run: msr::run, ends: true },
     Trial { name: "ports", run: ports::run, ends: true },
@@ -29,10 +31,13 @@ static TRIALS: [Trial; 17] = [
     Trial { name: "pic", run: timers::pic, ends: true },
     Trial { name: "apic", run: timers::apic, ends: true },
     Trial { name: "halt", run: halt::run, ends: true },
+    Trial { name: "serial", run: serial::interrupts, ends: true },
+    Trial { name: "clock", run: clock::run, ends: true },
     Trial { name: "registers", run: registers::run, ends: true },
     Trial { name: "memory", run: memory::run, ends: true },
     Trial { name: "heartbeat", run: heartbeat::run, ends: true },
     Trial { name: "garbage", run: garbage::run, ends: true },
+    Trial { name: "echo", run: serial::echo, ends: false },
     Trial { name: "triple-fault", run: never_ending::triple_fault, ends: false },
     Trial { name: "spin", run: never_ending::spin, ends: false },
     Trial { name: "halt-forever", run: never_ending::halt, ends: false },
