@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod bundle;
 mod demo;
+mod guests;
 mod lints;
 mod linux;
 mod process;

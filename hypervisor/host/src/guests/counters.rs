@@ -3,7 +3,7 @@
 use godwit_guest::vcpu::Reason;
 
 /// Names of what is counted, in the order of [`ExitCounters::counts`].
-pub const EXIT_NAMES: [&str; 14] = [
+const EXIT_NAMES: [&str; 14] = [
     "host",
     "window",
     "cpuid",

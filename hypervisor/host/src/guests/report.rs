@@ -111,6 +111,12 @@ pub(crate) fn write_guest(state: &HostState<'_, '_>, out: &mut impl Write, name:
     if let Phase::Stopped(Some(why)) = &entry.phase {
         layout::paragraph(out, "", format_args!("{why}"))?;
     }
+    if let Some(progress) = state.moves.progress(name) {
+        let (done, total) =
+            (Size::from_frames(progress.frames_done), Size::from_frames(progress.frames_total));
+        let zero = Size::from_frames(progress.zero_frames);
+        layout::paragraph(out, "move", format_args!("{done} of {total} are there, {zero} of it zero"))?;
+    }
     if let Some(cpu) = entry.cpu {
         layout::paragraph(out, "cpu", format_args!("{cpu}"))?;
     }

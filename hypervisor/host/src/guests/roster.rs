@@ -1,6 +1,6 @@
 //! The guests that this host knows by name.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
 use godwit_guest::description::{GuestDescription, GuestName};
@@ -25,7 +25,7 @@ pub enum Phase {
     /// It has no memory here. Says why, where it is not only that nobody started it.
     Stopped(Option<String>),
     /// It is being started.
-    Starting(StartTask),
+    Starting(Box<StartTask>),
     /// It has memory, and is in the slot of its CPU.
     Here,
     /// It is on its way from here to another host.
@@ -137,6 +137,6 @@ impl Roster {
         let cpus = machine.cpus.iter().take(MAX_SLOTS).enumerate().filter_map(running);
         let taken = |cpu: &CpuNumber| self.entries.iter().any(|entry| entry.cpu == Some(*cpu));
         let count = cpus.clone().count();
-        cpus.filter(|cpu| !taken(cpu)).last().ok_or(NoCpu { cpus: count })
+        cpus.rev().find(|cpu| !taken(cpu)).ok_or(NoCpu { cpus: count })
     }
 }

@@ -140,7 +140,7 @@ fn say_end(guest: &Guest, end: End) {
     match end {
         End::TripleFault { rip } => log::warn!("guest {name} stopped: triple fault at {rip:#x}"),
         End::Stuck { why, rip, detail } => {
-            log::warn!("guest {name} stopped at {rip:#x}: {why} ({detail:#x})")
+            log::warn!("guest {name} stopped at {rip:#x}: {why} ({detail:#x})");
         }
         End::Refused(why) => log::warn!("guest {name} stopped: the processor refuses its state: {why}"),
         End::PoweredOff | End::Reset => {}

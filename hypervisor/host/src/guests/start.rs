@@ -109,7 +109,7 @@ pub(crate) fn begin(state: &mut HostState<'_, '_>, name: &str) -> Result<(), Sta
     let ram = ram.map_err(StartError::Memory)?;
     let stage = Some(Stage::Sum { role: FileRole::Kernel, sum: FileSum::new(files.kernel.clone()) });
     entry.cpu = Some(cpu);
-    entry.phase = Phase::Starting(StartTask { cpu, description, files, ram, stage });
+    entry.phase = Phase::Starting(Box::new(StartTask { cpu, description, files, ram, stage }));
     Ok(())
 }
 

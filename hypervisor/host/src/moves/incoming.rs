@@ -53,7 +53,6 @@ pub(crate) struct Incoming {
     pub(super) out: Outbox<DestinationEvent>,
     agreed: Option<Agreed>,
     held: Held,
-    started: Instant,
     /// Moves that a source asked for on this connection although another one is theirs.
     pub(super) inquiries: Vec<Token>,
 }
@@ -75,7 +74,6 @@ impl Incoming {
             out: Outbox::new(),
             agreed: None,
             held: Held::Nothing,
-            started: now,
             inquiries: Vec::new(),
         }
     }
@@ -151,7 +149,7 @@ impl Incoming {
             match self.channel.hear(network) {
                 // A question about another connection's move is that one's to answer.
                 Ok(Some(Message::Inquire { token })) if self.token() != Some(token) => {
-                    self.inquiries.push(token)
+                    self.inquiries.push(token);
                 }
                 Ok(Some(message)) => self.destination.on_message(now_ns, message, &mut self.out),
                 Ok(None) => return,
@@ -181,12 +179,12 @@ impl Incoming {
             }
             DestinationEvent::Restore { state: bytes } => {
                 let restored = self.restore(state, &bytes);
-                let result = restored.as_ref().map(|()| ()).map_err(String::as_str);
+                let result = restored.as_ref().copied().map_err(String::as_str);
                 self.destination.restored(now_ns, result, &mut self.out);
             }
             DestinationEvent::Start { paused_ns } => {
                 let started = self.start(state, paused_ns);
-                let result = started.as_ref().map(|()| ()).map_err(String::as_str);
+                let result = started.as_ref().copied().map_err(String::as_str);
                 let now_ns = state.machine.now().as_nanoseconds();
                 self.destination.started(now_ns, result, &mut self.out);
             }
@@ -396,11 +394,6 @@ impl Incoming {
         {
             self.lose(network, now.as_nanoseconds());
         }
-    }
-
-    /// How long it has been under way.
-    pub(crate) fn started(&self) -> Instant {
-        self.started
     }
 }
 

@@ -10,7 +10,7 @@ mod state;
 use alloc::{string::String, vec::Vec};
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use godwit_migration::Outbox;
+use godwit_migration::{Outbox, Progress};
 use godwit_wire::{Message, record::Record};
 
 pub(crate) use incoming::Incoming;
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The TCP port of control connections.
-pub const CONTROL_PORT: u16 = 4746;
+const CONTROL_PORT: u16 = 4746;
 /// Ended moves that are remembered, so that a source that asks late gets its answer.
 const MAX_REMEMBERED: usize = 16;
 /// Moves to here at a time.
@@ -67,6 +67,13 @@ impl Moves {
         self.outgoing.iter_mut().find(|one| one.guest == name)
     }
 
+    /// How far the guest called `name` is, on its way from here or to here.
+    pub(crate) fn progress(&self, name: &str) -> Option<Progress> {
+        let leaving = self.outgoing.iter().find(|one| one.guest == name).map(Outgoing::progress);
+        let arriving = || self.incoming.iter().find(|one| one.guest() == Some(name)).map(Incoming::progress);
+        leaving.or_else(arriving)
+    }
+
     fn turn(&mut self, state: &mut HostState<'_, '_>) -> bool {
         self.welcome(state);
         let mut busy = false;
@@ -100,7 +107,7 @@ impl Moves {
         while let Some(connection) = network.accept() {
             match network.peer(connection) {
                 Some(from) if self.incoming.len() + arrived.len() < MAX_INCOMING => {
-                    arrived.push((connection, from))
+                    arrived.push((connection, from));
                 }
                 _ => network.close(connection, state.machine.now()),
             }

@@ -277,7 +277,7 @@ impl Outgoing {
                 self.free_when_sent = true;
             }
             SourceEvent::Conflict => {
-                log::error!("guest {} runs here AND on {}: stop one of them now", self.guest, self.to)
+                log::error!("guest {} runs here AND on {}: stop one of them now", self.guest, self.to);
             }
         }
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use super::{Outcome, libtest, progress::Progress, status::Exceptions};
-use crate::{build, lints, linux, process, workspace};
+use crate::{build, guests, lints, linux, process, workspace};
 
 /// Cheap checks first: a slip shows in seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -17,7 +17,7 @@ pub(super) enum Step {
     Lints,
     /// Clippy on every target of the workspace, warnings are errors
     Clippy,
-    /// Clippy on the image, warnings are errors
+    /// Clippy on the image and the micro guests, warnings are errors
     ClippyImage,
     /// Tests and documentation tests on this machine
     Tests,
@@ -27,7 +27,7 @@ pub(super) enum Step {
     Loom,
     /// Bounds of the benchmarks that do not depend on this machine's speed
     Bench,
-    /// The bootable image
+    /// The bootable image and the micro guests
     Image,
     /// The Linux test guest's kernel and initramfs
     Linux,
@@ -86,12 +86,20 @@ impl Step {
                 ]),
                 progress,
             ),
-            Self::ClippyImage => check(
-                process::cargo()
-                    .args(["clippy", "--locked", "-p", "godwit-image", "--features", "kernel"])
-                    .args(["--bin", "godwit", "--", "-Dwarnings"]),
-                progress,
-            ),
+            Self::ClippyImage => {
+                for (package, binary) in [("godwit-image", "godwit"), ("godwit-micro", "micro")] {
+                    let outcome = check(
+                        process::cargo()
+                            .args(["clippy", "--locked", "-p", package, "--features", "kernel"])
+                            .args(["--bin", binary, "--", "-Dwarnings"]),
+                        progress,
+                    )?;
+                    if !outcome.failures.is_empty() {
+                        return Ok(outcome);
+                    }
+                }
+                Ok(Outcome::pass())
+            }
             Self::Tests => tests(
                 process::cargo().args([
                     "test",
@@ -135,8 +143,13 @@ impl Step {
             }
             Self::Image => {
                 let outcome = check(&mut build::cargo_build(), progress)?;
+                if !outcome.failures.is_empty() {
+                    return Ok(outcome);
+                }
+                build::embed_symbols()?;
+                let outcome = check(&mut guests::cargo_build_micro(), progress)?;
                 if outcome.failures.is_empty() {
-                    build::embed_symbols()?;
+                    guests::place_micro()?;
                 }
                 Ok(outcome)
             }

@@ -37,7 +37,7 @@ pub(super) fn send<'a, 'm>(
         let shown = Excerpt::new(host);
         match spelling::nearest(host, peers.iter().map(|peer| peer.name.as_str())) {
             Some(nearest) => {
-                writeln!(out, "there is no host called \"{shown}\": did you mean \"{nearest}\"?")?
+                writeln!(out, "there is no host called \"{shown}\": did you mean \"{nearest}\"?")?;
             }
             None => writeln!(
                 out,
