@@ -8,4 +8,5 @@ mod mutations;
 mod network;
 mod random;
 mod table;
+mod timing;
 mod world;

@@ -11,14 +11,14 @@ use godwit_wire::{Accept, Go, Hello, Message, Name, Reason, RefuseCode, Region, 
 use crate::guest::{Ram, offer};
 use crate::world::TOKEN;
 
-const ACCEPT: Accept = Accept { token: TOKEN, page_port: 4789, datagram_bytes: 8972, sum_key: 1 };
-const REGION: Region = Region { start: GuestFrame(16), frames: 4 };
+pub(crate) const ACCEPT: Accept = Accept { token: TOKEN, page_port: 4789, datagram_bytes: 8972, sum_key: 1 };
+pub(crate) const REGION: Region = Region { start: GuestFrame(16), frames: 4 };
 
-fn hello() -> Message {
+pub(crate) fn hello() -> Message {
     Message::Hello(Hello::new(Name::new("peer")))
 }
 
-fn source() -> (Source, Outbox<SourceEvent>) {
+pub(crate) fn source() -> (Source, Outbox<SourceEvent>) {
     let settings = SourceSettings {
         host: Name::new("host-a"),
         datagram_bytes: 8972,
@@ -49,7 +49,7 @@ fn committed() -> (Source, Outbox<SourceEvent>) {
 
 type Step<'a> = &'a dyn Fn(&mut Destination, &mut Outbox<DestinationEvent>);
 
-fn destination(phase: DestinationPhase) -> (Destination, Outbox<DestinationEvent>) {
+pub(crate) fn destination(phase: DestinationPhase) -> (Destination, Outbox<DestinationEvent>) {
     let mut out = Outbox::new();
     let mut machine = Destination::new(0, Name::new("host-b"), Patience::default());
     let zeros = Zeros { place: place(0), ranges: all_frames() }.encode();
@@ -81,7 +81,7 @@ fn sent() -> Sent {
     Sent { packets: 1, frames: 4, root: key.zeros(GuestFrame(16), 4), state_sum: key.state(&[1]) }
 }
 
-fn place(sequence: u32) -> Place {
+pub(crate) fn place(sequence: u32) -> Place {
     Place { sequence, token: TOKEN, floor: 0, round: 0, acknowledge_now: true }
 }
 
