@@ -33,6 +33,7 @@ impl Default for Setup {
 pub(crate) struct World {
     pub(crate) machine: &'static FakeMachine,
     pub(crate) frames: &'static Frames<'static>,
+    pub(crate) guests: &'static GuestTable,
     pub(crate) host: Host<'static, 'static>,
     others: Vec<(u16, CpuLoop<'static, 'static>)>,
     /// Other hosts' networks, on the same wire.
@@ -81,6 +82,7 @@ impl Setup {
         World {
             machine,
             frames,
+            guests,
             host: Host::new(machine, frames, guests, startup),
             others,
             peers: Vec::new(),
