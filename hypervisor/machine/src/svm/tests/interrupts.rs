@@ -116,6 +116,23 @@ fn software_interrupts_return_behind_their_instruction() {
 }
 
 #[test]
+fn a_software_interrupt_of_the_hosts_comes_again() {
+    let mut guest = Guest::new(ALL);
+    guest.vcpu.inject(Event::Software { vector: 0x80 });
+    guest.cut_off(0x8000_0480);
+    guest.run();
+    assert_eq!(guest.injected(), 0x8000_0480);
+}
+
+#[test]
+fn an_illegal_injection_is_named() {
+    let mut guest = Guest::new(ALL);
+    guest.vcpu.inject(Event::Exception { vector: 2, error_code: None });
+    let detail = "the injected event is illegal";
+    assert_eq!(guest.exit(u64::MAX).reason, Reason::Refused { detail });
+}
+
+#[test]
 fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
     let mut guest = Guest::new(ALL);
     guest.vcpu.request_window(true);
