@@ -170,3 +170,6 @@ impl GuestDescription {
         MemoryLayout::new(self.memory_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

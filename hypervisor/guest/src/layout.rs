@@ -150,3 +150,6 @@ impl MemoryLayout {
         entries
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod address;
+pub mod baseline;
 pub mod bundle;
 pub mod cpu;
 pub mod description;
@@ -13,6 +14,7 @@ pub mod file;
 pub mod layout;
 pub mod loader;
 pub mod memory;
+pub mod msr_policy;
 pub mod vcpu;
 
 pub use address::{GuestAddress, GuestFrame};

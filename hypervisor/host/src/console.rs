@@ -21,6 +21,23 @@ impl<'a> Console<'a> {
         Self { machine, buffer: ArrayVec::new() }
     }
 
+    /// Writes bytes as they are.
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.push(byte);
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if self.buffer.try_push(byte).is_err() {
+            self.flush();
+            self.buffer.push(byte);
+        }
+        if byte == b'\n' {
+            self.flush();
+        }
+    }
+
     /// Hands everything collected to the machine.
     pub(crate) fn flush(&mut self) {
         if !self.buffer.is_empty() {
@@ -32,15 +49,7 @@ impl<'a> Console<'a> {
 
 impl fmt::Write for Console<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            if self.buffer.try_push(byte).is_err() {
-                self.flush();
-                self.buffer.push(byte);
-            }
-            if byte == b'\n' {
-                self.flush();
-            }
-        }
+        self.write_bytes(text.as_bytes());
         Ok(())
     }
 }

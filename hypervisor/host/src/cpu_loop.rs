@@ -5,7 +5,10 @@ use core::time::Duration;
 use arrayvec::ArrayVec;
 use godwit_frames::{CpuFrames, Frames};
 
-use crate::machine::{CpuNumber, Instant, Machine, Mail};
+use crate::{
+    guests::{GuestTable, Rest, Runner},
+    machine::{CpuNumber, Instant, Machine, Mail},
+};
 
 /// Messages that one turn takes at most, so that mail cannot starve the rest of the turn.
 const MAIL_PER_TURN: usize = 64;
@@ -21,9 +24,11 @@ pub(crate) struct Answer {
     pub(crate) number: u32,
 }
 
-/// One CPU's loop: serve mail, keep no more frames than needed, sleep. Every CPU but the first does nothing else yet.
+/// One CPU's loop: serve mail, run the CPU's guest, keep no more frames than needed, sleep.
 pub struct CpuLoop<'a, 'm> {
     machine: &'a dyn Machine,
+    guests: &'a GuestTable,
+    runner: Runner,
     frames: CpuFrames<'a, 'm>,
     unsent: ArrayVec<(CpuNumber, Mail), MAX_UNSENT>,
     answers_lost: u64,
@@ -31,8 +36,15 @@ pub struct CpuLoop<'a, 'm> {
 
 impl<'a, 'm> CpuLoop<'a, 'm> {
     /// The loop of the CPU that calls.
-    pub fn new(machine: &'a dyn Machine, frames: &'a Frames<'m>) -> Self {
-        Self { machine, frames: frames.cpu(), unsent: ArrayVec::new(), answers_lost: 0 }
+    pub fn new(machine: &'a dyn Machine, frames: &'a Frames<'m>, guests: &'a GuestTable) -> Self {
+        Self {
+            machine,
+            guests,
+            runner: Runner::default(),
+            frames: frames.cpu(),
+            unsent: ArrayVec::new(),
+            answers_lost: 0,
+        }
     }
 
     /// What this CPU allocates and frees with.
@@ -46,7 +58,14 @@ impl<'a, 'm> CpuLoop<'a, 'm> {
             // An answer to a question that nobody here asks any more.
         }
         self.frames.poll();
-        self.rest(None);
+        if let Rest::Until(deadline) = self.run_guest() {
+            self.rest(deadline);
+        }
+    }
+
+    /// Runs this CPU's guest for a while.
+    pub(crate) fn run_guest(&mut self) -> Rest {
+        self.runner.slice(self.machine, self.guests, self.machine.this_cpu())
     }
 
     /// Serves mail until an answer is among it, or there is none left, or the turn's share is used up.
@@ -54,6 +73,7 @@ impl<'a, 'm> CpuLoop<'a, 'm> {
         self.send_unsent();
         for _ in 0..MAIL_PER_TURN {
             match self.machine.take_mail()? {
+                Mail::Look => {}
                 Mail::Ping { from, number } => self.answer(from, number),
                 Mail::DrainFrames { from, number } => {
                     self.frames.drain();
@@ -98,8 +118,8 @@ impl<'a, 'm> CpuLoop<'a, 'm> {
 }
 
 /// The loop of every CPU but the first; it never ends.
-pub fn run_cpu(machine: &dyn Machine, frames: &Frames<'_>) -> ! {
-    let mut cpu = CpuLoop::new(machine, frames);
+pub fn run_cpu(machine: &dyn Machine, frames: &Frames<'_>, guests: &GuestTable) -> ! {
+    let mut cpu = CpuLoop::new(machine, frames, guests);
     loop {
         cpu.turn();
     }

@@ -2,6 +2,8 @@
 
 use alloc::{string::String, vec::Vec};
 
+use godwit_frames::Order;
+
 /// A named processor feature and whether this machine has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Feature {
@@ -72,6 +74,8 @@ pub struct Description {
     pub virtualization: Virtualization,
     /// Virtualization features, found or missing.
     pub features: Vec<Feature>,
+    /// The largest leaf of nested page tables: 1 GiB or 2 MiB.
+    pub largest_leaf: Order,
     /// Width of physical addresses in bits.
     pub physical_address_bits: u8,
     /// Time stamp counter frequency in Hz.

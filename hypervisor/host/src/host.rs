@@ -9,6 +9,7 @@ use crate::{
     banner,
     console::Console,
     fragment::FragmentJob,
+    guests::{self, GuestTable, Rest},
     job::Step,
     machine::Machine,
     monitor::{Monitor, Wish},
@@ -33,16 +34,24 @@ pub struct Host<'a, 'm> {
     monitor: Monitor<'a, 'm>,
     console: Console<'a>,
     phase: Phase,
+    /// Whether the guests that start with the host were told to.
+    autostarted: bool,
 }
 
 impl<'a, 'm> Host<'a, 'm> {
     /// A host that has said nothing yet; to be called on the CPU that will turn it.
-    pub fn new(machine: &'a dyn Machine, frames: &'a Frames<'m>, startup: Startup<'a>) -> Self {
+    pub fn new(
+        machine: &'a dyn Machine,
+        frames: &'a Frames<'m>,
+        guests: &'a GuestTable,
+        startup: Startup<'a>,
+    ) -> Self {
         Self {
-            state: HostState::new(machine, frames, startup),
+            state: HostState::new(machine, frames, guests, startup),
             monitor: Monitor::new(startup.command_line.options.host_name()),
             console: Console::new(machine),
             phase: Phase::Silent,
+            autostarted: false,
         }
     }
 
@@ -51,15 +60,21 @@ impl<'a, 'm> Host<'a, 'm> {
         self.phase == Phase::Ready
     }
 
-    /// One turn of the loop: mail, then the monitor or the job it runs, then sleep where nothing waits.
+    /// One turn of the loop: mail, the network, guests that need something, the monitor or the job it runs, this CPU's own
+    /// guest, then sleep where nothing waits.
     pub fn turn(&mut self) {
         self.state.serve_mail();
         self.state.cpu.frames().poll();
+        let busy = self.state.serve_network() | guests::turn(&mut self.state);
         // Writing to the console cannot fail. Were it to, the next turn would go on where this one stopped.
         let wish = self.advance().unwrap_or(Wish::Turn);
         self.console.flush();
-        if let Wish::Sleep(deadline) = wish {
-            self.state.cpu.rest(deadline);
+        match (self.state.cpu.run_guest(), wish) {
+            (Rest::Until(timer), Wish::Sleep(deadline)) if !busy => {
+                let network = self.state.network_deadline();
+                self.state.cpu.rest([timer, deadline, network].into_iter().flatten().min());
+            }
+            _ => {}
         }
     }
 
@@ -69,7 +84,9 @@ impl<'a, 'm> Host<'a, 'm> {
                 self.phase = Phase::Preparing;
                 let HostState { machine, frames, startup, .. } = &self.state;
                 banner::write_banner(&mut self.console, startup, *machine, &frames.report())?;
-                if let Some(setting) = startup.command_line.options.fragment {
+                let fragment = startup.command_line.options.fragment;
+                guests::read_bundles(&mut self.state);
+                if let Some(setting) = fragment {
                     let job = FragmentJob::new(&mut self.state, setting);
                     self.monitor.begin_job(Box::new(job));
                 }
@@ -79,8 +96,16 @@ impl<'a, 'm> Host<'a, 'm> {
                 if self.monitor.is_busy() {
                     return Ok(match self.monitor.step_job(&mut self.state, &mut self.console)? {
                         Step::WaitUntil(deadline) => Wish::Sleep(Some(deadline)),
+                        Step::Wait => Wish::Sleep(None),
                         Step::Again | Step::Done => Wish::Turn,
                     });
+                }
+                if !self.autostarted {
+                    self.autostarted = true;
+                    guests::autostart(&mut self.state);
+                }
+                if self.state.roster.is_starting() {
+                    return Ok(Wish::Turn);
                 }
                 self.phase = Phase::Ready;
                 writeln!(self.console, "{}", banner::READY)?;
@@ -95,9 +120,14 @@ impl<'a, 'm> Host<'a, 'm> {
 /// The loop of the first CPU: says who it is, prepares, serves. It never ends.
 ///
 /// The log level of the command line holds from here on.
-pub fn run<'a>(machine: &'a dyn Machine, frames: &'a Frames<'_>, startup: Startup<'a>) -> ! {
+pub fn run<'a>(
+    machine: &'a dyn Machine,
+    frames: &'a Frames<'_>,
+    guests: &'a GuestTable,
+    startup: Startup<'a>,
+) -> ! {
     log::set_max_level(startup.command_line.options.log);
-    let mut host = Host::new(machine, frames, startup);
+    let mut host = Host::new(machine, frames, guests, startup);
     loop {
         host.turn();
     }

@@ -11,6 +11,8 @@ pub(crate) enum Step {
     Again,
     /// Another step when something happens, at the latest at this point in time.
     WaitUntil(Instant),
+    /// Another step when something happens.
+    Wait,
     /// Nothing: it has said what it did.
     Done,
 }
@@ -22,6 +24,19 @@ pub(crate) trait Job<'a, 'm> {
     /// # Errors
     /// Those of `out`; they end the job.
     fn step(&mut self, state: &mut HostState<'a, 'm>, out: &mut Console<'a>) -> Result<Step, fmt::Error>;
+
+    /// Whether what is typed meanwhile goes to [`input`](Self::input), Ctrl-C included.
+    fn takes_input(&self) -> bool {
+        false
+    }
+
+    /// Takes a typed byte.
+    ///
+    /// # Errors
+    /// Those of `out`; they end the job.
+    fn input(&mut self, _state: &mut HostState<'a, 'm>, _out: &mut Console<'a>, _byte: u8) -> fmt::Result {
+        Ok(())
+    }
 
     /// Ends the work early and says in what state it leaves things.
     ///

@@ -5,7 +5,10 @@ use godwit_frames::Frames;
 use crate::{
     cpu_loop::CpuLoop,
     fragment::Pins,
-    machine::Machine,
+    guests::{GuestTable, Roster},
+    machine::{Instant, Machine},
+    moves::{self, Moves},
+    network::{Network, NoNetwork},
     round::{CpuSet, Question, Round},
     startup::Startup,
 };
@@ -14,9 +17,17 @@ use crate::{
 pub(crate) struct HostState<'a, 'm> {
     pub(crate) machine: &'a dyn Machine,
     pub(crate) frames: &'a Frames<'m>,
+    /// Guests that have memory, by the CPU that runs them.
+    pub(crate) guests: &'a GuestTable,
+    /// Guests by name: those that are here, and those that could be started.
+    pub(crate) roster: Roster,
     pub(crate) startup: Startup<'a>,
     /// The first CPU's own loop.
     pub(crate) cpu: CpuLoop<'a, 'm>,
+    /// The host's network, or why it has none.
+    pub(crate) network: Result<Network<'a>, NoNetwork>,
+    /// Guests on their way.
+    pub(crate) moves: Moves,
     /// Frames held to keep memory fragmented.
     pub(crate) pins: Pins,
     /// The question that is out to all CPUs, if any.
@@ -25,12 +36,21 @@ pub(crate) struct HostState<'a, 'm> {
 }
 
 impl<'a, 'm> HostState<'a, 'm> {
-    pub(crate) fn new(machine: &'a dyn Machine, frames: &'a Frames<'m>, startup: Startup<'a>) -> Self {
+    pub(crate) fn new(
+        machine: &'a dyn Machine,
+        frames: &'a Frames<'m>,
+        guests: &'a GuestTable,
+        startup: Startup<'a>,
+    ) -> Self {
         Self {
             machine,
             frames,
             startup,
-            cpu: CpuLoop::new(machine, frames),
+            guests,
+            roster: Roster::default(),
+            cpu: CpuLoop::new(machine, frames, guests),
+            network: Network::open(machine, startup.command_line.options.address),
+            moves: Moves::default(),
             pins: Pins::default(),
             round: None,
             rounds_started: 0,
@@ -47,6 +67,23 @@ impl<'a, 'm> HostState<'a, 'm> {
         if let Some(round) = self.round.as_mut().filter(|round| round.has_unasked()) {
             round.ask(self.machine);
         }
+    }
+
+    /// Serves the network; answers whether there may be more to do at once.
+    pub(crate) fn serve_network(&mut self) -> bool {
+        let Self { machine, network, moves, .. } = self;
+        let now = machine.now();
+        let Ok(network) = network else { return false };
+        let busy =
+            network.turn(now, &mut |from, datagram| moves.on_page(now, machine.memory(), from, datagram));
+        busy | moves::turn(self)
+    }
+
+    /// When the network has to be served again at the latest.
+    pub(crate) fn network_deadline(&mut self) -> Option<Instant> {
+        let now = self.machine.now();
+        let network = self.network.as_mut().ok().and_then(|network| network.deadline(now));
+        network.into_iter().chain(self.moves.deadline()).min()
     }
 
     /// Puts a question to CPUs. The answers are collected in [`Self::round`], whose earlier round ends.

@@ -4,6 +4,7 @@ use godwit_host::{
     command_line::{CommandLine, KEYS, MAX_PROBLEMS, Options, Problem, ProblemKind},
     fragment::FragmentSetting,
     name::Name,
+    network::{Peers, Subnet},
 };
 use log::LevelFilter;
 use proptest::prelude::*;
@@ -15,8 +16,8 @@ fn messages(line: &str) -> (Options, Vec<String>) {
 
 #[test]
 fn every_key_sets_its_option() {
-    let line =
-        "godwit.host=lab-a godwit.group=\"bench-1\" godwit.log=debug godwit.cpus=2 godwit.fragment=60:7";
+    let line = "godwit.host=lab-a godwit.group=\"bench-1\" godwit.log=debug godwit.cpus=2 godwit.fragment=60:7 godwit.tsc_hz=2600000000 \
+         godwit.address=10.0.0.1/24 godwit.peers=lab-b@10.0.0.2,lab-c@10.0.0.3";
     let (options, problems) = messages(line);
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(
@@ -27,6 +28,9 @@ fn every_key_sets_its_option() {
             log: LevelFilter::Debug,
             cpus: Some(2),
             fragment: Some(FragmentSetting { percent: 60, seed: 7 }),
+            tsc_hz: Some(2_600_000_000),
+            address: Subnet::new([10, 0, 0, 1].into(), 24),
+            peers: Peers::parse("lab-b@10.0.0.2,lab-c@10.0.0.3").unwrap(),
         }
     );
     assert_eq!((options.host_name(), options.group_name()), ("lab-a", "bench-1"));
@@ -48,7 +52,7 @@ fn an_unknown_key_is_reported_with_the_key_it_resembles() {
         (
             "x=1 console=ttyS0",
             "command line byte 4: unknown key \"console\"; known keys are godwit.host, godwit.group, godwit.log, \
-             godwit.cpus, godwit.fragment.",
+             godwit.cpus, godwit.fragment, godwit.tsc_hz, godwit.address, godwit.peers.",
         ),
     ] {
         let (options, problems) = messages(line);
@@ -79,6 +83,16 @@ fn a_bad_value_is_reported_and_keeps_the_default_and_the_rest_counts() {
             "godwit.fragment=60",
             "bad value \"60\" for godwit.fragment: expected PERCENT:SEED with a percentage from 1 to 100, such as \
              60:7; memory stays as it is",
+        ),
+        (
+            "godwit.address=10.0.0.1",
+            "bad value \"10.0.0.1\" for godwit.address: expected a host's IPv4 address and prefix length, such as \
+             10.0.0.1/24; the host has no network address",
+        ),
+        (
+            "godwit.peers=lab-b",
+            "bad value \"lab-b\" for godwit.peers: expected up to 16 times NAME@ADDRESS with commas between, such \
+             as lab-b@10.0.0.2; no other host is known by name",
         ),
     ] {
         let (options, problems) = messages(&format!("{word} godwit.cpus=3"));

@@ -3,7 +3,7 @@
 use core::panic::PanicInfo;
 
 use godwit_frames::Frames;
-use godwit_host::Startup;
+use godwit_host::{Startup, guests::GuestTable};
 use godwit_machine::{
     bring_up::{self, Continue, Up},
     fault,
@@ -14,6 +14,9 @@ use godwit_machine::{
 /// Control structures only: bounded, and filled from the frame allocator during bring-up.
 #[global_allocator]
 static HEAP: Heap = Heap::empty();
+
+/// The guests that run here, by host CPU.
+static GUESTS: GuestTable = GuestTable::new();
 
 /// Room for the names of the image's functions, in bytes: three times what they take now.
 const SYMBOL_BYTES: usize = 384 << 10;
@@ -33,6 +36,7 @@ fn host(up: Up) -> ! {
     godwit_host::run(
         up.machine,
         up.frames,
+        &GUESTS,
         Startup {
             version: env!("CARGO_PKG_VERSION"),
             build_id: option_env!("GODWIT_BUILD_ID").unwrap_or("unknown"),
@@ -44,7 +48,7 @@ fn host(up: Up) -> ! {
 }
 
 fn cpu(machine: &'static Hardware, frames: &'static Frames<'static>) -> ! {
-    godwit_host::run_cpu(machine, frames)
+    godwit_host::run_cpu(machine, frames, &GUESTS)
 }
 
 #[panic_handler]

@@ -16,7 +16,8 @@ use x86_64::instructions::interrupts;
 use crate::{
     apic::local as local_apic,
     console,
-    cpu::{local, random::Generator},
+    cpu::{local, processor::ThisProcessor, random::Generator},
+    features::Processor,
     memory::frame_access::DirectMemory,
     nic::adapter::Adapter,
     power::Power,
@@ -37,6 +38,8 @@ const CONSOLE_LOOK_NS: u64 = 10_000_000;
 pub struct Hardware {
     pub(crate) description: Description,
     pub(crate) memory: DirectMemory,
+    /// Seconds since 1970 when the host's clock was at zero.
+    pub(crate) wall_clock_start_s: Option<i64>,
     pub(crate) network: Option<Adapter>,
     pub(crate) power: Power,
     pub(crate) generator: Option<Generator>,
@@ -76,6 +79,16 @@ impl Machine for Hardware {
 
     fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
         vendor::create()
+    }
+
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        let answer = ThisProcessor.cpuid(leaf, subleaf);
+        [answer.eax, answer.ebx, answer.ecx, answer.edx]
+    }
+
+    fn wall_clock_s(&self) -> Option<i64> {
+        let up_s = i64::try_from(self.now().as_nanoseconds() / 1_000_000_000).ok()?;
+        self.wall_clock_start_s?.checked_add(up_s)
     }
 
     fn tsc(&self) -> u64 {

@@ -39,8 +39,6 @@ pub enum RefuseCode {
     Baseline,
     /// The time stamp counters' frequencies differ too much.
     TscFrequency,
-    /// No revision in common.
-    Revision,
     /// The guest's description makes no sense here.
     Description,
     /// Not now: another move, or no CPU left.

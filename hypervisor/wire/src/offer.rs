@@ -27,6 +27,13 @@ pub struct Region {
     pub frames: u64,
 }
 
+impl Region {
+    /// The first frame behind it; saturates.
+    pub fn end(&self) -> GuestFrame {
+        GuestFrame(self.start.0.saturating_add(self.frames))
+    }
+}
+
 /// Leaves of one order, one behind the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LeafRun {
@@ -153,7 +160,8 @@ impl Offer {
         let (mut at, mut end) = (0, 0);
         for (index, run) in self.leaves.iter().enumerate() {
             if at == end {
-                (at, end) = pieces.next().ok_or(OfferError::Leaf { index })?;
+                let piece = pieces.next().ok_or(OfferError::Leaf { index })?;
+                (at, end) = (piece.start.0, piece.end().0);
             }
             let aligned = LEAF_ORDERS.contains(&run.order) && run.start.0 % (1 << run.order) == 0;
             let next = run.start.0.checked_add(run.frames());
@@ -165,16 +173,15 @@ impl Offer {
         if at == end && pieces.next().is_none() { Ok(()) } else { Err(OfferError::LeavesMissing) }
     }
 
-    /// First frame and end of RAM in one piece: regions that touch are one.
-    fn pieces(&self) -> impl Iterator<Item = (u64, u64)> {
+    /// RAM in one piece: regions that touch are one. Saturates where the regions were not checked.
+    pub fn pieces(&self) -> impl Iterator<Item = Region> {
         let mut regions = self.regions.iter().peekable();
         core::iter::from_fn(move || {
-            let first = regions.next()?;
-            let mut end = first.start.0 + first.frames;
-            while let Some(next) = regions.next_if(|next| next.start.0 == end) {
-                end += next.frames;
+            let mut piece = *regions.next()?;
+            while let Some(next) = regions.next_if(|next| next.start.0 == piece.end().0) {
+                piece.frames = piece.frames.saturating_add(next.frames);
             }
-            Some((first.start.0, end))
+            Some(piece)
         })
     }
 }

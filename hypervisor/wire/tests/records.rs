@@ -92,7 +92,7 @@ fn page_bytes_are_whole_frames_or_a_piece_of_one() {
         (0x1fc0, 128),
         (0x1040, 4096),
         (0x1000, 4096 + 64),
-        (u64::MAX & !0xfff, 4096),
+        (u64::MAX - 0xfff, 4096),
     ];
     for (at, bytes) in bad {
         assert!(Record::decode(&pages_datagram(at, bytes)).is_err(), "{at:#x}, {bytes}");

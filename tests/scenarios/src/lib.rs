@@ -3,6 +3,8 @@
 //! A scenario fails where there is no image: it never passes by not running.
 #![forbid(unsafe_code)]
 
+pub mod linux;
+
 use std::{
     env,
     path::{Path, PathBuf},

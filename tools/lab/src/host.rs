@@ -20,7 +20,7 @@ use crate::{
     patience::Patience,
     qmp::Qmp,
     spec::HostSpec,
-    transcript::{Match, NoMatch, Transcript},
+    transcript::{Match, NoMatch, StampedLine, Transcript},
 };
 
 /// How long QEMU may take until its monitor answers.
@@ -124,6 +124,11 @@ impl RunningHost {
     /// Everything the host has printed, as a terminal would show it.
     pub fn transcript(&self) -> String {
         self.transcript.text()
+    }
+
+    /// Every finished line that the host has printed, and when it came.
+    pub fn stamped_lines(&self) -> Vec<StampedLine> {
+        self.transcript.stamped_lines()
     }
 
     /// Waits until `needle` is printed after the last match.

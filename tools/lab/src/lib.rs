@@ -9,6 +9,7 @@
 
 mod emulator;
 mod fault_report;
+mod guest_line;
 mod host;
 mod keeper;
 mod lab;
@@ -24,6 +25,7 @@ mod transcript;
 
 pub use emulator::Emulator;
 pub use fault_report::{CodeAddress, FaultReport};
+pub use guest_line::GuestLine;
 pub use host::{Exit, RunningHost};
 pub use lab::Lab;
 pub use memory_size::MemorySize;
@@ -31,4 +33,4 @@ pub use network::{Drops, MAX_FRAME_BYTES, MacAddress, Port, PortCounters, Switch
 pub use raw_frames::{Block, RawFrames};
 pub use spec::{HostSpec, MachineKind, NetworkSpec, OnReset};
 pub use topology::{Fragment, InterfaceAddress, LabAdapter, LabFile, LabHost};
-pub use transcript::Match;
+pub use transcript::{Match, StampedLine};

@@ -2,6 +2,7 @@
 
 use std::{
     io::Read,
+    iter,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -18,6 +19,15 @@ pub struct Match {
     /// Everything since the last match, up to this one.
     pub before: String,
     /// The matched text, or the matched line without its end.
+    pub text: String,
+}
+
+/// A finished line and when it came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StampedLine {
+    /// When the lab read its end. Nobody who waits delays that: a thread of its own reads.
+    pub at: Instant,
+    /// The line without its end.
     pub text: String,
 }
 
@@ -42,7 +52,18 @@ struct State {
     screen: Screen,
     /// Where in the screen's text the next search starts.
     cursor: usize,
+    /// When each of the screen's finished lines came.
+    arrivals: Vec<Instant>,
     ended: bool,
+}
+
+impl State {
+    fn show(&mut self, bytes: &[u8], now: Instant) {
+        let before = self.screen.finished().len();
+        self.screen.show(bytes);
+        let finished = self.screen.finished()[before..].bytes().filter(|byte| *byte == b'\n').count();
+        self.arrivals.extend(iter::repeat_n(now, finished));
+    }
 }
 
 impl Transcript {
@@ -54,7 +75,8 @@ impl Transcript {
             let mut bytes = [0; READ_BYTES];
             // A stream that fails has ended for us: an emulator that is killed resets its sockets.
             while let Ok(count @ 1..) = stream.read(&mut bytes) {
-                writer.lock().screen.show(&bytes[..count]);
+                let now = Instant::now();
+                writer.lock().show(&bytes[..count], now);
                 writer.changed.notify_all();
             }
             writer.lock().ended = true;
@@ -66,6 +88,13 @@ impl Transcript {
     /// Everything so far.
     pub(crate) fn text(&self) -> String {
         self.lock().screen.text()
+    }
+
+    /// Every finished line so far, and when it came.
+    pub(crate) fn stamped_lines(&self) -> Vec<StampedLine> {
+        let state = self.lock();
+        let lines = state.screen.finished().lines().zip(&state.arrivals);
+        lines.map(|(text, at)| StampedLine { at: *at, text: text.to_owned() }).collect()
     }
 
     /// Waits until `needle` appears after the last match.
@@ -193,6 +222,24 @@ mod tests {
         stream.write_all(b"la").unwrap();
         stream.write_all(b"te").unwrap();
         assert_eq!(waiter.join().unwrap().unwrap().text, "late");
+    }
+
+    #[test]
+    fn lines_are_stamped_in_order() {
+        let (mut stream, transcript) = pair();
+        let began = Instant::now();
+        stream.write_all(b"one\ntwo\nthr").unwrap();
+        transcript.expect("thr", soon()).unwrap();
+        stream.write_all(b"ee\n\n").unwrap();
+        drop(stream);
+        transcript.expect_end(soon()).unwrap();
+        let lines = transcript.stamped_lines();
+        assert_eq!(
+            lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(),
+            ["one", "two", "three", ""]
+        );
+        assert!(lines[0].at >= began && lines.is_sorted_by_key(|line| line.at));
+        assert!(lines[3].at <= Instant::now());
     }
 
     #[test]

@@ -3,8 +3,11 @@
 
 mod bench;
 mod build;
+mod bundle;
 mod demo;
+mod guests;
 mod lints;
+mod linux;
 mod process;
 mod run;
 mod setup;
@@ -33,8 +36,12 @@ enum Task {
     Build,
     /// Set up, then run every check and every test
     Test(test::Options),
+    /// Pack guests and their kernels into one boot module
+    Bundle(bundle::Options),
     /// Boot one host in QEMU, with its monitor on this terminal
     Run(run::Options),
+    /// Fetch the kernel of the Linux test guest, build its initramfs, and say where they lie
+    Linux(linux::command::Options),
     /// Set up, build, and show two hosts booting side by side
     Demo(demo::Options),
     /// Measure, beside the baselines
@@ -49,7 +56,9 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(done),
         Task::Build => build::run().map(done),
         Task::Test(options) => test::run(&options),
+        Task::Bundle(options) => bundle::run(&options).map(done),
         Task::Run(options) => run::run(&options).map(done),
+        Task::Linux(options) => linux::command::run(&options).map(done),
         Task::Demo(options) => demo::run(&options).map(done),
         Task::Bench(options) => bench::run(&options).map(done),
         Task::Symbolize(options) => symbolize::run(&options).map(done),

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Result, anyhow, bail};
 use godwit_lab::Emulator;
 
-use crate::process;
+use crate::{linux, process};
 
 /// A program that a Debian package brings.
 struct Tool {
@@ -37,6 +37,12 @@ const TOOLS: &[Tool] = &[
         why: "ends an emulator when the program that started it is killed",
         instead: None,
     },
+    Tool {
+        program: "dpkg-deb",
+        package: "dpkg",
+        why: "unpacks the kernel of the Linux test guest",
+        instead: None,
+    },
 ];
 
 /// Rust's own: `rust-toolchain.toml` asks for them, and rustup installs them with the toolchain.
@@ -44,8 +50,15 @@ const COMPONENTS: &[(&str, &str)] = &[("fmt", "rustfmt"), ("clippy", "clippy")];
 
 /// Sets up, and says so where there was nothing to do.
 pub(crate) fn run() -> Result<()> {
-    if !ensure()? {
-        println!("setup: everything is there");
+    let installed = ensure()?;
+    let mut fetched = false;
+    let linux = linux::kernel(&mut |line| {
+        fetched = true;
+        println!("{line}");
+    })?;
+    if !installed && !fetched {
+        println!("setup: everything is there; the test guest has");
+        linux.version.lines().for_each(|package| println!("  {package}"));
     }
     Ok(())
 }
@@ -114,20 +127,31 @@ fn in_path(program: &OsStr, path: &OsStr) -> bool {
 fn install(packages: &[&str]) -> Result<()> {
     let by_hand =
         format!("apt-get update && apt-get install -y --no-install-recommends {}", packages.join(" "));
+    println!("setup: installing {}", packages.join(" "));
+    apt_get(&["-q", "update"], &by_hand)?;
+    apt_get(&[&["-q", "install", "-y", "--no-install-recommends"], packages].concat(), &by_hand)
+}
+
+/// Brings apt's lists of packages up to date.
+///
+/// # Errors
+/// This user may not; the error holds the line to run.
+pub(crate) fn update_lists() -> Result<()> {
+    println!("setup: updating the lists of packages");
+    apt_get(&["-q", "update"], "apt-get update")
+}
+
+/// Runs apt-get as root; an error says that `by_hand` does the same.
+fn apt_get(arguments: &[&str], by_hand: &str) -> Result<()> {
     let Some(prefix) = privilege() else {
         bail!(
             "this user may not install packages (is not root, and `sudo -n` asks for a password); run as root:\n  {by_hand}"
         );
     };
-    println!("setup: installing {}", packages.join(" "));
-    let apt_get = |arguments: &[&str]| {
-        let words: Vec<_> = prefix.iter().chain(&["apt-get"]).chain(arguments).collect();
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
-        process::run(&mut command).map_err(|error| anyhow!("{error:#}; run as root:\n  {by_hand}"))
-    };
-    apt_get(&["-q", "update"])?;
-    apt_get(&[&["-q", "install", "-y", "--no-install-recommends"], packages].concat())
+    let words: Vec<_> = prefix.iter().chain(&["apt-get"]).chain(arguments).collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
+    process::run(&mut command).map_err(|error| anyhow!("{error:#}; run as root:\n  {by_hand}"))
 }
 
 /// What to put before a command that needs root: nothing for root, `sudo -n` where it asks for no password.

@@ -9,7 +9,7 @@ use super::{
     header::{HEADER_BYTES, Header},
     manifest::{FileEntry, GuestEntry, Manifest},
 };
-use crate::description::GuestDescription;
+use crate::{description::GuestDescription, file::Bytes};
 
 /// A file that a [`Builder`] was given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +50,13 @@ impl Builder {
         u32::try_from(index).map(FileId).map_err(|_| BuildError::Files)
     }
 
+    /// A file that was added, or `None` for one of another builder.
+    pub fn packed(&self, file: FileId) -> Option<Bytes<'_>> {
+        let entry = self.manifest.files.get(file.0 as usize)?;
+        let bytes = self.contents.get(file.0 as usize)?;
+        Some(Bytes { name: &entry.name, bytes })
+    }
+
     /// Adds a guest that boots from files added before.
     ///
     /// # Errors
@@ -81,11 +88,8 @@ impl Builder {
     pub fn build(mut self) -> Result<Vec<u8>, BuildError> {
         let bundle_bytes = self.place()?;
         let manifest = self.encode_manifest()?;
-        let header = Header {
-            manifest_bytes: u32::try_from(manifest.len()).map_err(|_| BuildError::Manifest)?,
-            manifest_sum: xxh3_64(&manifest),
-            bundle_bytes,
-        };
+        let manifest_bytes = u32::try_from(manifest.len()).map_err(|_| BuildError::Manifest)?;
+        let header = Header::new(&manifest, manifest_bytes, bundle_bytes);
         let mut bundle = Vec::new();
         bundle.extend_from_slice(&header.encode());
         bundle.extend_from_slice(&manifest);

@@ -1,5 +1,7 @@
 //! The fixed part at a bundle's start.
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::{BundleError, MAX_MANIFEST_BYTES};
 use crate::file::{File, read_array};
 
@@ -15,13 +17,23 @@ pub(super) const HEADER_BYTES: u64 = 32;
 pub(super) struct Header {
     /// Length of the manifest.
     pub(super) manifest_bytes: u32,
-    /// XXH3 sum of the manifest.
+    /// XXH3 sum of the manifest, with the bundle's length as seed: a changed header is noticed as well.
     pub(super) manifest_sum: u64,
     /// Length of the bundle.
     pub(super) bundle_bytes: u64,
 }
 
 impl Header {
+    /// The header for `manifest` in a bundle of `bundle_bytes`.
+    pub(super) fn new(manifest: &[u8], manifest_bytes: u32, bundle_bytes: u64) -> Self {
+        Self { manifest_bytes, manifest_sum: xxh3_64_with_seed(manifest, bundle_bytes), bundle_bytes }
+    }
+
+    /// Whether `manifest` is the one that was written.
+    pub(super) fn belongs_to(self, manifest: &[u8]) -> bool {
+        xxh3_64_with_seed(manifest, self.bundle_bytes) == self.manifest_sum
+    }
+
     pub(super) fn encode(self) -> [u8; HEADER_BYTES as usize] {
         let mut bytes = [0; HEADER_BYTES as usize];
         bytes[0..8].copy_from_slice(&MAGIC);

@@ -124,3 +124,6 @@ impl File for PackedFile<'_> {
         self.bundle.read(self.range.offset.checked_add(offset).ok_or(Truncated)?, out)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,6 @@
 
 use alloc::{vec, vec::Vec};
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::{
     Bundle, BundleError, FileRange, Guest, GuestError, MAX_FILE_NAME, MAX_FILES, MAX_GUESTS, Refused,
     header::{HEADER_BYTES, Header},
@@ -57,7 +55,7 @@ fn read_manifest(source: &dyn File, header: Header) -> Result<Manifest, BundleEr
     // Bounded by the header's check.
     let mut bytes = vec![0; header.manifest_bytes as usize];
     source.read(HEADER_BYTES, &mut bytes)?;
-    if xxh3_64(&bytes) != header.manifest_sum {
+    if !header.belongs_to(&bytes) {
         return Err(BundleError::Sum);
     }
     let (manifest, rest) = postcard::take_from_bytes(&bytes).map_err(|_| BundleError::Manifest)?;

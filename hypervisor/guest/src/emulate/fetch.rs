@@ -9,7 +9,7 @@ use super::{
     walk::{Access, walk},
 };
 use crate::{
-    GuestMemory,
+    GuestAddress, GuestMemory,
     cpu::Registers,
     vcpu::{Exit, MAX_INSTRUCTION_BYTES, SystemState, VirtualCpu},
 };
@@ -86,6 +86,8 @@ pub(super) struct Window<'a> {
     memory: &'a dyn GuestMemory,
     /// What has been fetched.
     pub(super) bytes: ArrayVec<u8, MAX_INSTRUCTION_BYTES>,
+    /// Where in memory the first of them lies.
+    pub(super) start: Option<GuestAddress>,
 }
 
 impl<'a> Window<'a> {
@@ -94,7 +96,7 @@ impl<'a> Window<'a> {
         system: &'a SystemState,
         memory: &'a dyn GuestMemory,
     ) -> Self {
-        Self { registers, system, memory, bytes: ArrayVec::new_const() }
+        Self { registers, system, memory, bytes: ArrayVec::new_const(), start: None }
     }
 
     /// Fetches up to the end of the page; says whether more can follow.
@@ -106,6 +108,7 @@ impl<'a> Window<'a> {
         let user = privilege_level(self.system, rflags) == 3;
         let access = Access { fetch: true, user, ..Access::default() };
         let found = walk(self.system, rflags, self.memory, at, access)?.address;
+        self.start.get_or_insert(found);
         let in_segment = match size {
             CodeSize::Bits64 => u64::MAX,
             _ => u64::from(self.system.segments.cs.limit).saturating_sub(offset).saturating_add(1),

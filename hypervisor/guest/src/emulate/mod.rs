@@ -36,7 +36,7 @@ pub mod walk;
 pub use error::{Bytes, EmulateError};
 pub use fault::Fault;
 pub use fetch::fetch;
-pub use length::instruction_length;
+pub use length::{KnownCode, instruction_length};
 pub use mmio::mmio;
 pub use port::string_port;
 

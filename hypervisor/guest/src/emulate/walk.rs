@@ -21,8 +21,9 @@ const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
 /// Bits 12 to 51 of an entry.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-/// Bits that must be zero in a page-directory pointer of PAE paging: 1, 2 and 5 to 8.
-const PAE_POINTER_RESERVED: u64 = 0x1e6;
+/// Bits that must be zero in a page-directory pointer of PAE paging: 1, 2 and 6 to 8. Bit 5 is reserved as well, but QEMU
+/// 7.2 sets it as an accessed bit.
+const PAE_POINTER_RESERVED: u64 = 0x1c6;
 /// Bits 52 to 62: ignored in long mode, reserved in PAE paging.
 const HIGH: u64 = 0x7ff0_0000_0000_0000;
 

@@ -21,7 +21,7 @@ mod fields;
 mod placement;
 mod pvh;
 
-use alloc::{vec, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 
 pub use error::{InitrdProblem, KernelProblem, LoadError};
 
@@ -129,7 +129,7 @@ struct Handover<'p> {
 /// A kernel, understood and placed.
 enum Image {
     Pvh(elf::Elf),
-    BzImage(bzimage::BzImage),
+    BzImage(Box<bzimage::BzImage>),
 }
 
 impl Image {
@@ -138,7 +138,7 @@ impl Image {
             return elf::Elf::read(kernel, placement).map(Self::Pvh);
         }
         if bzimage::is_bzimage(kernel) {
-            return bzimage::BzImage::read(kernel, placement).map(Self::BzImage);
+            return bzimage::BzImage::read(kernel, placement).map(Box::new).map(Self::BzImage);
         }
         Err(KernelProblem::NotAKernel)
     }
@@ -196,3 +196,6 @@ fn terminated(command_line: &CommandLine) -> Vec<u8> {
     bytes.push(0);
     bytes
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! A virtual CPU that never runs, RAM in a vector, and devices that remember what they were told.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
 
 use arrayvec::ArrayVec;
 use godwit_frames::HostFrame;
@@ -8,7 +11,7 @@ use godwit_guest::{
     GuestAddress, GuestMemory, NotRam,
     cpu::{Attributes, CpuState, General, Registers, Segment},
     emulate::{self, Bus, EmulateError, Emulated},
-    vcpu::{Event, Exit, NestedFault, Reason, StateError, SystemState, VirtualCpu},
+    vcpu::{Event, Exit, NestedFault, Reason, StateError, SystemState, VirtualCpu, Window},
 };
 
 /// Where the devices' page lies.
@@ -112,7 +115,7 @@ impl VirtualCpu for FakeCpu {
     fn can_take_nmi(&self) -> bool {
         false
     }
-    fn request_window(&mut self, _: bool) {}
+    fn request_window(&mut self, _: Option<Window>) {}
     fn advance_to(&mut self, next_rip: u64) {
         self.registers.rip = next_rip;
     }
@@ -136,11 +139,14 @@ impl VirtualCpu for FakeCpu {
     fn set_tsc_offset(&mut self, _: u64) {}
 }
 
-pub(crate) struct Memory(RefCell<Vec<u8>>);
+pub(crate) struct Memory {
+    bytes: RefCell<Vec<u8>>,
+    reads: Cell<u32>,
+}
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        Self(RefCell::new(vec![0; RAM_BYTES]))
+        Self { bytes: RefCell::new(vec![0; RAM_BYTES]), reads: Cell::new(0) }
     }
 
     /// 4-level tables at 0x1000 to 0x4fff: the first 2 MiB by 4 KiB pages, all else of the first 4 GiB by 1 GiB pages, at the same
@@ -169,6 +175,11 @@ impl Memory {
         out
     }
 
+    /// Reads since this was asked last.
+    pub(crate) fn take_reads(&self) -> u32 {
+        self.reads.take()
+    }
+
     /// The page-table entry of the 4 KiB page at `address` in [`identity`](Self::identity)'s tables.
     pub(crate) const fn entry_of(address: u64) -> u64 {
         0x4000 + (address >> 12) * 8
@@ -183,11 +194,12 @@ impl Memory {
 
 impl GuestMemory for Memory {
     fn read(&self, at: GuestAddress, out: &mut [u8]) -> Result<(), NotRam> {
-        out.copy_from_slice(&self.0.borrow()[Self::range(at, out.len())?]);
+        self.reads.set(self.reads.get() + 1);
+        out.copy_from_slice(&self.bytes.borrow()[Self::range(at, out.len())?]);
         Ok(())
     }
     fn write(&self, at: GuestAddress, bytes: &[u8]) -> Result<(), NotRam> {
-        self.0.borrow_mut()[Self::range(at, bytes.len())?].copy_from_slice(bytes);
+        self.bytes.borrow_mut()[Self::range(at, bytes.len())?].copy_from_slice(bytes);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Where the next instruction begins.
 
 use godwit_guest::{
-    emulate::{EmulateError, fetch, instruction_length},
+    emulate::{EmulateError, KnownCode, fetch, instruction_length},
     vcpu::{Exit, Reason},
 };
 
@@ -95,4 +95,70 @@ fn no_code_is_read_beyond_the_segment() {
     assert!(matches!(error, EmulateError::Unfetchable { .. }), "{error}");
     cpu.system.segments.cs.limit += 1;
     assert_eq!(length(&mut cpu, &[0x0f, 0xa2], Reason::Cpuid), Ok(CODE + 2));
+}
+
+/// The next RIP by `known`, and how many reads of memory it took.
+fn known_rip(known: &mut KnownCode, cpu: &mut FakeCpu, memory: &Memory) -> (u64, u32) {
+    memory.take_reads();
+    let next = known.next_rip(cpu, memory, &exit(Reason::Cpuid)).unwrap();
+    (next, memory.take_reads())
+}
+
+#[test]
+fn known_code_is_found_by_one_read() {
+    let (memory, mut cpu, mut known) = (Memory::identity(), FakeCpu::long(), KnownCode::default());
+    memory.put(CODE, &[0x0f, 0xa2, 0x0f, 0xa2, 0x66, 0x0f, 0xa2]);
+    memory.put(CODE + 0xffe, &[0x0f, 0xa2]);
+    // Four levels of tables and the code; then the code alone, anywhere on the page.
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory), (CODE + 2, 5));
+    cpu.registers.rip = CODE + 2;
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory), (CODE + 4, 1));
+    // What is not plain is fetched as ever, and so is what may go on in the next page.
+    cpu.registers.rip = CODE + 4;
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 7);
+    cpu.registers.rip = CODE + 0xffe;
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory), (CODE + 0x1000, 5));
+}
+
+#[test]
+fn known_code_is_forgotten_with_its_address_space() {
+    let (memory, mut known) = (Memory::identity(), KnownCode::default());
+    memory.put(CODE, &[0x0f, 0xa2]);
+    // Other tables, by which the same address leads to other code.
+    for table in 0..4u64 {
+        let from: [u8; 4096] = memory.get(0x1000 + table * 0x1000);
+        memory.put(0x1_1000 + table * 0x1000, &from);
+        memory.put(0x1_1000 + table * 0x1000, &(0x1_2027 + table * 0x1000).to_le_bytes());
+    }
+    memory.put(0x1_4000 + (CODE >> 12) * 8, &0x9067u64.to_le_bytes());
+    memory.put(0x9000, &[0x66, 0x0f, 0xa2]);
+    let mut cpu = FakeCpu::long();
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 2);
+    cpu.system.control.cr3 = 0x1_1000;
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 3);
+    cpu.system.control.cr3 = 0x1000;
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 2);
+}
+
+#[test]
+fn known_code_that_moved_is_fetched_anew() {
+    let (memory, mut cpu, mut known) = (Memory::identity(), FakeCpu::long(), KnownCode::default());
+    memory.put(CODE, &[0x0f, 0xa2]);
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 2);
+    // The page's new place has a longer form; its old place was used for something else.
+    memory.put(0x9000, &[0x66, 0x0f, 0xa2]);
+    memory.put(Memory::entry_of(CODE), &0x9067u64.to_le_bytes());
+    memory.put(CODE, &[0x90; 16]);
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 3);
+}
+
+#[test]
+fn known_code_in_a_segment_that_begins_within_a_page() {
+    let (memory, mut cpu, mut known) = (Memory::identity(), FakeCpu::protected(), KnownCode::default());
+    cpu.system.segments.cs.base = 0x345;
+    for offset in [0, 0x10, 0xcba, 0xcbb] {
+        cpu.registers.rip = CODE + offset;
+        memory.put(CODE + offset + 0x345, &[0x0f, 0xa2]);
+        assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + offset + 2, "{offset:#x}");
+    }
 }

@@ -99,6 +99,13 @@ fn three_levels_of_pae_tables() {
     assert_eq!(walk(&system, 2, &memory, 0xc040_0000, READ), fault(0xc040_0000, 9));
     assert_eq!(walk(&system, 2, &memory, 0xc060_0000, READ), fault(0xc060_0000, 9));
     assert_eq!(walk(&system, 2, &memory, 0x4000_0000, USER_WRITE), fault(0x4000_0000, 6));
+    // A pointer that an emulated processor has marked accessed, and one with a bit that is reserved.
+    memory.put(0x1038, &0x2021u64.to_le_bytes());
+    assert_eq!(walk(&system, 2, &memory, 0xc000_5abc, READ), to(0x12_3456_7abc, 4096));
+    memory.put(0x1038, &0x2041u64.to_le_bytes());
+    assert_eq!(walk(&system, 2, &memory, 0xc000_5abc, READ), fault(0xc000_5abc, 9));
+    memory.put(0x1038, &0x2001u64.to_le_bytes());
+    walk(&system, 2, &memory, 0xc000_5abc, READ).unwrap();
     // The pointer has neither rights nor an accessed bit.
     assert_eq!(memory.get(0x1038), 0x2001u64.to_le_bytes());
 }

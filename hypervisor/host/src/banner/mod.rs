@@ -5,6 +5,7 @@
 pub(crate) mod layout;
 mod machine;
 mod memory;
+mod network;
 
 use core::fmt::{self, Write};
 
@@ -20,6 +21,7 @@ use layout::paragraph;
 
 pub use machine::{cpu_table, pci_table, processor, virtualization};
 pub use memory::{frames_summary, memory_table};
+pub use network::network;
 
 /// The line that says that a host is up and serves its monitor. It stands on a line of its own, after everything else.
 pub const READY: &str = "godwit ready";
@@ -42,6 +44,7 @@ pub fn write_banner(
     memory_table(out, startup.memory)?;
     frames_summary(out, report)?;
     pci_table(out, description)?;
+    network(out, startup, machine)?;
     notes(out, startup, description)?;
     out.write_char('\n')
 }

@@ -15,7 +15,13 @@ pub use keys::{KEYS, Key, MAX_CPUS};
 pub use problem::{Problem, ProblemKind};
 use words::{Shape, words};
 
-use crate::{excerpt::Excerpt, fragment::FragmentSetting, name::Name, spelling};
+use crate::{
+    excerpt::Excerpt,
+    fragment::FragmentSetting,
+    name::Name,
+    network::{Peers, Subnet},
+    spelling,
+};
 
 /// Problems that are kept in words; more are counted.
 pub const MAX_PROBLEMS: usize = 16;
@@ -33,11 +39,27 @@ pub struct Options {
     pub cpus: Option<u16>,
     /// Memory to fragment before the host is ready.
     pub fragment: Option<FragmentSetting>,
+    /// The time stamp counter's frequency in Hz, where it is declared: hosts that move guests to each other count as equal
+    /// where these are.
+    pub tsc_hz: Option<u64>,
+    /// The host's own address.
+    pub address: Option<Subnet>,
+    /// Other hosts by name.
+    pub peers: Peers,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { host: None, group: None, log: LevelFilter::Info, cpus: None, fragment: None }
+        Self {
+            host: None,
+            group: None,
+            log: LevelFilter::Info,
+            cpus: None,
+            fragment: None,
+            tsc_hz: None,
+            address: None,
+            peers: Peers::default(),
+        }
     }
 }
 

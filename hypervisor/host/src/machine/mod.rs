@@ -63,6 +63,8 @@ pub struct NoRandomness;
 /// A short message from one CPU's loop to another's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mail {
+    /// Look around: something changed that concerns you. It takes no answer.
+    Look,
     /// Answer with [`Mail::Pong`] and the same number.
     Ping {
         /// Who asks.
@@ -158,6 +160,12 @@ pub trait Machine: Sync {
     /// # Errors
     /// [`VcpuError`] with the reason: the processor cannot, or memory is short.
     fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError>;
+
+    /// CPUID of the CPU that asks: EAX, EBX, ECX, EDX.
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];
+
+    /// Seconds since 1970, or `None` where the machine has no clock that shows a date.
+    fn wall_clock_s(&self) -> Option<i64>;
 
     /// The time stamp counter, the same on every CPU: the zero of a virtual CPU's
     /// [`set_tsc_offset`](VirtualCpu::set_tsc_offset).

@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::commands::COMMANDS;
+use super::commands::{COMMANDS, Words};
 use crate::{
     round::CpuSet,
     selftest::{SELFTESTS, Selftest},
@@ -35,14 +35,15 @@ pub(super) enum Space {
     No,
 }
 
-/// Completes the last word of `text`, which is what stands before the cursor, on a machine where `running` CPUs run.
-pub(super) fn complete(text: &str, running: CpuSet) -> Completion {
+/// Completes the last word of `text`, which is what stands before the cursor, on a machine where `running` CPUs run, and
+/// which knows `guests` by name.
+pub(super) fn complete(text: &str, running: CpuSet, guests: &[String]) -> Completion {
     let word_start = text.rfind(' ').map_or(0, |space| space + 1);
     let (before, word) = text.split_at(word_start);
     let mut earlier = before.split_ascii_whitespace();
     let mut choices: Vec<Word> = match (earlier.next(), earlier.next(), earlier.next()) {
         (None, ..) => COMMANDS.iter().map(|command| command.name.into()).collect(),
-        (Some(command), None, _) => arguments(command).into_iter().map(Word::from).collect(),
+        (Some(command), None, _) => arguments(command, guests),
         (Some("selftest"), Some(name), None) if Selftest::find(name).is_some_and(Selftest::is_fault) => {
             running.numbers().map(|cpu| cpu.to_string().into()).collect()
         }
@@ -65,13 +66,18 @@ pub(super) fn complete(text: &str, running: CpuSet) -> Completion {
 }
 
 /// The words that `command` takes first.
-fn arguments(command: &str) -> Vec<&'static str> {
+fn arguments(command: &str, guests: &[String]) -> Vec<Word> {
+    let fixed = |words: &[&'static str]| words.iter().map(|&word| Word::from(word)).collect();
     match COMMANDS.iter().find(|known| known.name == command) {
-        Some(known) if known.name == "help" => COMMANDS.iter().map(|command| command.name).collect(),
+        Some(known) if known.name == "help" => COMMANDS.iter().map(|command| command.name.into()).collect(),
         Some(known) if known.name == "selftest" => {
-            SELFTESTS.iter().map(|test| test.name).chain(["all"]).collect()
+            SELFTESTS.iter().map(|test| test.name).chain(["all"]).map(Word::from).collect()
         }
-        Some(known) => known.words.to_vec(),
+        Some(known) => match known.words {
+            Words::None => Vec::new(),
+            Words::Fixed(words) => fixed(words),
+            Words::Guests => guests.iter().map(|name| name.clone().into()).collect(),
+        },
         None => Vec::new(),
     }
 }
@@ -83,7 +89,7 @@ mod tests {
 
     /// As on a machine where only cpu0 runs.
     fn completed(text: &str) -> Completion {
-        complete(text, CpuSet::of(CpuNumber(0)))
+        complete(text, CpuSet::of(CpuNumber(0)), &["web-1".into(), "web-2".into()])
     }
 
     fn insert(text: &str, space: Space) -> Completion {
@@ -108,18 +114,19 @@ mod tests {
         assert_eq!(completed("fra"), choices(&["frames", "fragment"]));
         assert_eq!(completed("selftest d"), choices(&["divide", "double-fault"]));
         assert_eq!(completed("f"), insert("ra", Space::No));
+        assert_eq!(completed("console w"), insert("eb-", Space::No));
     }
 
     #[test]
     fn a_fault_is_followed_by_a_cpu_that_runs() {
         let two = CpuSet::of(CpuNumber(0)).with(CpuNumber(2));
-        assert_eq!(complete("selftest panic ", two), insert("cpu", Space::No));
-        assert_eq!(complete("selftest panic cpu", two), choices(&["cpu0", "cpu2"]));
+        assert_eq!(complete("selftest panic ", two, &[]), insert("cpu", Space::No));
+        assert_eq!(complete("selftest panic cpu", two, &[]), choices(&["cpu0", "cpu2"]));
         assert_eq!(completed("selftest panic "), insert("cpu0", Space::Follows));
         for text in
             ["selftest clock ", "selftest all ", "selftest panic cpu1", "selftest panic cpu0 ", "log info "]
         {
-            assert_eq!(complete(text, two), Completion::Nothing, "{text:?}");
+            assert_eq!(complete(text, two, &[]), Completion::Nothing, "{text:?}");
         }
     }
 

@@ -11,7 +11,7 @@ mod keys;
 mod line;
 mod view;
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt::{self, Write};
 
 use arrayvec::ArrayVec;
@@ -95,6 +95,9 @@ impl<'a, 'm> Monitor<'a, 'm> {
         state: &mut HostState<'a, 'm>,
         out: &mut Console<'a>,
     ) -> Result<Step, fmt::Error> {
+        if self.job.as_ref().is_some_and(|job| job.takes_input()) {
+            return self.step_with_input(state, out);
+        }
         let cancelled = self.type_ahead(state, out)?;
         let Some(job) = &mut self.job else { return Ok(Step::Done) };
         let step = if cancelled {
@@ -104,6 +107,26 @@ impl<'a, 'm> Monitor<'a, 'm> {
         } else {
             job.step(state, out)?
         };
+        if step == Step::Done {
+            self.job = None;
+        }
+        out.flush();
+        Ok(step)
+    }
+
+    /// Does the next step of a job to which typed bytes belong.
+    fn step_with_input(
+        &mut self,
+        state: &mut HostState<'a, 'm>,
+        out: &mut Console<'a>,
+    ) -> Result<Step, fmt::Error> {
+        for _ in 0..BYTES_PER_TURN {
+            let Some(byte) = self.next_byte(state) else { break };
+            let Some(job) = self.job.as_mut().filter(|job| job.takes_input()) else { break };
+            job.input(state, out, byte)?;
+        }
+        let Some(job) = &mut self.job else { return Ok(Step::Done) };
+        let step = job.step(state, out)?;
         if step == Step::Done {
             self.job = None;
         }
@@ -136,6 +159,7 @@ impl<'a, 'm> Monitor<'a, 'm> {
             match self.step_job(state, out)? {
                 Step::Again => return Ok(Wish::Turn),
                 Step::WaitUntil(deadline) => return Ok(Wish::Sleep(Some(deadline))),
+                Step::Wait => return Ok(Wish::Sleep(None)),
                 Step::Done => self.open(state, out)?,
             }
         }
@@ -215,7 +239,9 @@ impl<'a, 'm> Monitor<'a, 'm> {
     }
 
     fn complete(&mut self, state: &HostState<'a, 'm>, out: &mut Console<'a>) -> fmt::Result {
-        match complete(self.line.before_cursor(), CpuSet::running(state.machine)) {
+        let guests: Vec<String> =
+            state.roster.entries().iter().map(|entry| entry.name().as_str().into()).collect();
+        match complete(self.line.before_cursor(), CpuSet::running(state.machine), &guests) {
             Completion::Nothing => View::bell(out),
             Completion::Insert(text, space) => {
                 self.insert(out, text.as_bytes())?;

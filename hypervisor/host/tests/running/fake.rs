@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use godwit_frames::{FRAME_BYTES, FrameRun};
+use godwit_frames::{FRAME_BYTES, FrameRun, Order};
 use godwit_guest::vcpu::{VcpuError, VirtualCpu};
 use godwit_host::{
     description::{CpuInfo, CpuState, Description, Feature, PciFunction, Virtualization},
@@ -15,6 +15,8 @@ use godwit_host::{
     },
     split_mix::SplitMix64,
 };
+
+use crate::ethernet::Adapter;
 
 /// What the clock does when it is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,7 @@ pub(crate) struct State {
 pub(crate) struct FakeMachine {
     state: Mutex<State>,
     memory: FakeMemory,
+    pub(crate) network: Option<&'static Adapter>,
     pub(crate) description: Description,
 }
 
@@ -88,7 +91,8 @@ impl FakeMachine {
             deadlines: vec![None; usize::from(cpus)],
             generator: SplitMix64::new(42),
         };
-        Self { state: Mutex::new(state), memory: FakeMemory::default(), description: description(cpus) }
+        let memory = FakeMemory::default();
+        Self { state: Mutex::new(state), memory, network: None, description: description(cpus) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -116,6 +120,7 @@ fn description(cpus: u16) -> Description {
             Feature { name: "vGIF", present: true },
             Feature { name: "flush-by-ASID", present: false },
         ],
+        largest_leaf: Order::HUGE,
         physical_address_bits: 40,
         tsc_hz: 2_394_560_000,
         tsc_source: "ACPI PM timer",
@@ -216,11 +221,19 @@ impl Machine for FakeMachine {
     }
 
     fn network(&self) -> Option<&dyn NetworkDevice> {
-        None
+        self.network.map(|adapter| adapter as &dyn NetworkDevice)
     }
 
     fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
         Err(VcpuError("this machine is only pretended"))
+    }
+
+    fn cpuid(&self, _leaf: u32, _subleaf: u32) -> [u32; 4] {
+        [0; 4]
+    }
+
+    fn wall_clock_s(&self) -> Option<i64> {
+        Some(1_795_350_896)
     }
 
     fn tsc(&self) -> u64 {
@@ -295,6 +308,9 @@ impl Machine for FakeMachine {
         state.deadlines[cpu] = deadline;
         // Time passes only when CPU 0 sleeps too, and nothing is there to wake any CPU.
         if cpu != 0 || !state.input.is_empty() || state.mailboxes.iter().any(|mailbox| !mailbox.is_empty()) {
+            return;
+        }
+        if self.network.is_some_and(|adapter| !adapter.wire().is_quiet()) {
             return;
         }
         let Some(wake) = state.deadlines.iter().flatten().min().copied() else {

@@ -30,7 +30,7 @@ fn a_question_is_answered_with_its_number() {
 #[test]
 fn a_cpu_gives_the_frames_at_hand_back_before_it_sleeps() {
     let world = Setup::default().build();
-    let mut cpu = CpuLoop::new(world.machine, world.frames);
+    let mut cpu = CpuLoop::new(world.machine, world.frames, world.guests);
     let run = cpu.frames().allocate(Order::FRAME, Mobility::Movable).unwrap();
     assert!(world.frames.report().cached_frames_at_most > 0, "something is at hand");
     cpu.turn();
@@ -42,7 +42,7 @@ fn a_cpu_gives_the_frames_at_hand_back_before_it_sleeps() {
 #[test]
 fn an_answer_waits_for_room_in_a_full_mailbox() {
     let world = Setup::default().build();
-    let mut cpu = CpuLoop::new(world.machine, world.frames);
+    let mut cpu = CpuLoop::new(world.machine, world.frames, world.guests);
     {
         let mut state = world.machine.state();
         state.mailbox_size = 1;

@@ -1,10 +1,13 @@
 //! Whole hosts on a machine that is only pretended: start, monitor, self-tests, fragmentation, mail.
 
 mod editing;
+mod ethernet;
 mod fake;
 mod faults;
 mod fragmentation;
 mod mail;
+mod network;
+mod network_commands;
 mod selftests;
 mod session;
 mod start;

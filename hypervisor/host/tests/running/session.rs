@@ -70,9 +70,18 @@ fn every_command_has_help_and_refuses_words_that_it_does_not_take() {
 #[test]
 fn every_line_of_output_fits_the_console() {
     let mut world = ready();
-    for command in
-        ["help", "help fragment", "about", "cpus", "memory", "frames", "pci", "selftest", "selftest all"]
-    {
+    for command in [
+        "help",
+        "help fragment",
+        "about",
+        "cpus",
+        "memory",
+        "frames",
+        "pci",
+        "network",
+        "selftest",
+        "selftest all",
+    ] {
         let output = world.command(command);
         assert!(output.lines().all(|line| line.len() <= 100), "{command}:\n{output}");
         assert!(output.ends_with('\n'), "{command}");

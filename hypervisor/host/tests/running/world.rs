@@ -6,7 +6,9 @@ use godwit_host::{
     boot::{BootInfo, BootPath, MemoryMap, MemoryRegion, RegionKind},
     command_line::CommandLine,
     description::CpuState,
-    machine::Mail,
+    guests::GuestTable,
+    machine::{Machine, Mail},
+    network::Network,
 };
 
 use crate::fake::FakeMachine;
@@ -31,8 +33,11 @@ impl Default for Setup {
 pub(crate) struct World {
     pub(crate) machine: &'static FakeMachine,
     pub(crate) frames: &'static Frames<'static>,
+    pub(crate) guests: &'static GuestTable,
     pub(crate) host: Host<'static, 'static>,
     others: Vec<(u16, CpuLoop<'static, 'static>)>,
+    /// Other hosts' networks, on the same wire.
+    pub(crate) peers: Vec<Network<'static>>,
     read: usize,
 }
 
@@ -68,12 +73,21 @@ impl Setup {
             memory: Box::leak(Box::new(memory)),
             command_line: Box::leak(Box::new(command_line)),
         };
+        let guests: &GuestTable = Box::leak(Box::default());
         let running = machine.description.cpus.iter().enumerate().skip(1);
         let others = running
             .filter(|(_, cpu)| cpu.state == CpuState::Running)
-            .map(|(number, _)| (number as u16, CpuLoop::new(machine, frames)))
+            .map(|(number, _)| (number as u16, CpuLoop::new(machine, frames, guests)))
             .collect();
-        World { machine, frames, host: Host::new(machine, frames, startup), others, read: 0 }
+        World {
+            machine,
+            frames,
+            guests,
+            host: Host::new(machine, frames, guests, startup),
+            others,
+            peers: Vec::new(),
+            read: 0,
+        }
     }
 
     /// The host, ready, its banner read.
@@ -98,6 +112,9 @@ impl World {
         self.host.turn();
         self.turn_others();
         self.machine.state().cpu = 0;
+        for peer in &mut self.peers {
+            peer.turn(self.machine.now(), &mut |_, _| {});
+        }
     }
 
     fn turn_others(&mut self) {

@@ -2,6 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use godwit_frames::Order;
 use godwit_host::{description::Description, machine::Incarnation};
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -29,7 +30,7 @@ use crate::{
     register::Reachable,
     time::{
         calibrate::{self, PmTimer},
-        tsc,
+        tsc, wall_clock,
     },
     virtual_cpu::vendor,
 };
@@ -55,8 +56,12 @@ pub(super) fn find(ground: &Ground) -> Hardware {
         legacy::silence();
     }
     start_local_apic(&platform, features.x2apic, &mut frames, &mut notes);
-    let (tsc_hz, tsc_source) = measure_clock(&platform, features.tsc, &mut frames, &mut notes);
+    let (tsc_hz, tsc_source) = clock_frequency(ground, &platform, &mut frames, &mut notes);
     tsc::start(tsc_hz);
+    let wall_clock_start_s = wall_clock::read();
+    if wall_clock_start_s.is_none() {
+        notes.push(String::from("the real-time clock shows no date; guests start in 1970"));
+    }
     route_console(&platform, &mut frames, &mut notes);
 
     if !local_apic::is_x2apic() {
@@ -111,6 +116,8 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             cpu_model: String::from(features.brand.as_str()),
             virtualization: report.virtualization,
             features: report.features,
+            // Nested tables of SVM have the leaves of ordinary ones (APM vol. 2, 15.25.5).
+            largest_leaf: if features.gigabyte_pages { Order::HUGE } else { Order::LARGE },
             physical_address_bits: features.physical_address_bits,
             tsc_hz,
             tsc_source,
@@ -121,6 +128,7 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             notes,
         },
         memory: DirectMemory::new(&ground.boot, &ground.memory_map),
+        wall_clock_start_s,
         network,
         power,
         generator,
@@ -156,6 +164,23 @@ fn start_local_apic(platform: &Platform, x2apic: bool, frames: &mut Frames, note
     unsafe { local_apic::set_up(x2apic, registers) };
     local_apic::enable();
     local::this().set_apic_id(local_apic::id());
+}
+
+/// The time stamp counter's frequency in Hz and how it was learnt: declared by the operator, else found here.
+fn clock_frequency(
+    ground: &Ground,
+    platform: &Platform,
+    frames: &mut Frames,
+    notes: &mut Vec<String>,
+) -> (u64, &'static str) {
+    let (found, source) = measure_clock(platform, ground.features.tsc, frames, notes);
+    let Some(declared) = ground.command_line.options.tsc_hz else { return (found, source) };
+    if declared.abs_diff(found) > found / 100 {
+        notes.push(format!(
+            "godwit.tsc_hz declares {declared} Hz, but by {source} the counter has {found} Hz: clocks may run wrong"
+        ));
+    }
+    (declared, "command line")
 }
 
 /// The time stamp counter's frequency in Hz and how it was learnt: measured where that can be, else as CPUID says.

@@ -14,7 +14,7 @@ pub(super) fn dispatch(frame: &mut InterruptFrame) {
         vectors::NMI => fault::non_maskable(frame),
         0..=31 => fault::report_exception(frame),
         vectors::CONSOLE | vectors::NETWORK | vectors::TIMER | vectors::KICK => {
-            local_apic::end_of_interrupt()
+            local_apic::end_of_interrupt();
         }
         vectors::SPURIOUS | vectors::LEGACY..=0x2f => {}
         // Nobody asked for it: every other input is masked.

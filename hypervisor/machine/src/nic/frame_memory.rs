@@ -80,13 +80,14 @@ impl DeviceMemory for FrameMemory {
 
     fn show(&self, offset: u64, length: u64, look: &mut dyn FnMut(&[u8])) -> bool {
         let Some(place) = self.place(offset, length) else { return false };
-        // SAFETY:
+        // SAFETY: for as long as `look` takes, nobody writes to these bytes:
         // 1. The bytes are RAM of this value's run, mapped for ever.
         // 2. The driver shows only what the device has returned, and gives it to the device again only after `look` is done,
         //    so nobody writes there meanwhile: `write` and the stores reach other runs.
         // 3. A device that writes to a buffer that it has returned may as well write to any other RAM: nothing is lost by
         //    trusting it as far as here.
-        look(unsafe { core::slice::from_raw_parts(place, length as usize) });
+        let bytes = unsafe { core::slice::from_raw_parts(place, length as usize) };
+        look(bytes);
         true
     }
 }

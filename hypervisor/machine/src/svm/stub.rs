@@ -28,7 +28,8 @@ struct Passage {
     area: *mut u8,
     /// Components that are saved and restored; 0 where the processor has only FXSAVE.
     components: u64,
-    /// The guest's XCR0.
+    /// The guest's XCR0: as it is to be, and afterwards as the guest left it. An emulator that does not know the intercept
+    /// of XSETBV lets the guest set it by itself (QEMU 7.2 does).
     xcr0: u64,
 }
 
@@ -44,7 +45,7 @@ const _: () = {
 
 // SAFETY: the assembly at the end of this file defines it, in the C convention.
 unsafe extern "C" {
-    fn __svm_enter(passage: *const Passage);
+    fn __svm_enter(passage: *mut Passage);
 }
 
 /// Enters the guest in `vmcb` and returns when it stops.
@@ -61,7 +62,7 @@ pub(super) unsafe fn enter(
     host_state: u64,
     format: &Format,
 ) {
-    let passage = Passage {
+    let mut passage = Passage {
         vmcb: (&raw mut *vmcb).addr() as u64 - DIRECT_MAP,
         host_state,
         area: extended_state.as_mut_ptr(),
@@ -72,7 +73,8 @@ pub(super) unsafe fn enter(
     load_debug_addresses(&crossing.debug_addresses);
     // SAFETY: the caller's promises; the passage and what it points to live until the call returns. The exclusive borrows make
     // the processor's and the assembly's writes the only ones.
-    unsafe { __svm_enter(&raw const passage) };
+    unsafe { __svm_enter(&raw mut passage) };
+    crossing.xcr0 = passage.xcr0;
     crossing.debug_addresses = debug_addresses();
 }
 
@@ -198,14 +200,18 @@ __svm_enter:
     movq 0x10(%rdi), %rax
     vmload %rax
     movq 0x18(%rdi), %rsi
-    movq 0x20(%rdi), %rax
-    testq %rax, %rax
+    movq 0x20(%rdi), %r8
+    testq %r8, %r8
     jz 3f
-    movq %rax, %rdx
+    xorl %ecx, %ecx
+    xgetbv
+    movl %eax, 0x28(%rdi)
+    movl %edx, 0x2c(%rdi)
+    movq %r8, %rax
+    movq %r8, %rdx
     shrq $32, %rdx
     cmpq 0x28(%rdi), %rax
     je 4f
-    xorl %ecx, %ecx
     xsetbv
 4:
     xsave64 (%rsi)

@@ -1,5 +1,6 @@
 //! Time: the time stamp counter as the host's monotonic clock, and what it is measured against.
 
+pub mod calendar;
 pub mod clock;
 
 #[cfg(feature = "kernel")]
@@ -8,3 +9,6 @@ pub mod calibrate;
 #[cfg(feature = "kernel")]
 #[expect(unsafe_code, reason = "reads the time stamp counter")]
 pub mod tsc;
+#[cfg(feature = "kernel")]
+#[expect(unsafe_code, reason = "I/O ports of the real-time clock")]
+pub mod wall_clock;

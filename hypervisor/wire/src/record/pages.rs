@@ -75,8 +75,8 @@ fn check_body(at: GuestAddress, length: usize) -> Result<(), WireError> {
     if at.0.checked_add(bytes).is_none() {
         return Err(WireError::Record("page bytes beyond the last address"));
     }
-    let whole_frames = at.offset() == 0 && bytes % FRAME_BYTES == 0;
-    let granules = at.offset() % GRANULE_BYTES == 0 && bytes % GRANULE_BYTES == 0;
+    let whole_frames = at.offset() == 0 && bytes.is_multiple_of(FRAME_BYTES);
+    let granules = at.offset().is_multiple_of(GRANULE_BYTES) && bytes.is_multiple_of(GRANULE_BYTES);
     let in_one_frame = granules && at.offset() + bytes <= FRAME_BYTES;
     if whole_frames || in_one_frame {
         Ok(())

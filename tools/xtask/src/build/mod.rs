@@ -1,4 +1,4 @@
-//! Builds the image.
+//! Builds the image, and the micro guests beside it.
 
 mod embed;
 
@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{process, workspace};
+use crate::{guests, process, workspace};
 
 /// What every function of the image is compiled with: backtraces follow frame pointers.
 ///
@@ -14,7 +14,7 @@ use crate::{process, workspace};
 /// purpose: `-Ctarget-cpu=native` would put instructions into the image that fault before they are switched on.
 const RUSTFLAGS: &str = "-Cforce-frame-pointers=yes";
 
-/// Builds the image and says where it lies.
+/// Builds the image and the micro guests, and says where they lie.
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
     let built = image()?;
@@ -25,6 +25,7 @@ pub(crate) fn run() -> Result<()> {
         built.functions,
         started.elapsed().as_secs_f32()
     );
+    println!("{}", guests::build_micro()?.display());
     Ok(())
 }
 

@@ -47,8 +47,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut outcomes: Vec<(Step, Outcome)> = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let mut progress = Progress::start(index + 1, steps.len(), step.name());
-        let unmet = step.needs().filter(|needed| {
-            outcomes.iter().any(|(done, outcome)| done == needed && !outcome.failures.is_empty())
+        let unmet = step.needs().iter().find(|needed| {
+            outcomes.iter().any(|(done, outcome)| done == *needed && !outcome.failures.is_empty())
         });
         let outcome = match unmet {
             Some(needed) => Outcome::failure(format!("not run: the step `{}` failed", needed.name())),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use super::{Outcome, libtest, progress::Progress, status::Exceptions};
-use crate::{build, lints, process, workspace};
+use crate::{build, guests, lints, linux, process, workspace};
 
 /// Cheap checks first: a slip shows in seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -17,7 +17,7 @@ pub(super) enum Step {
     Lints,
     /// Clippy on every target of the workspace, warnings are errors
     Clippy,
-    /// Clippy on the image, warnings are errors
+    /// Clippy on the image and the micro guests, warnings are errors
     ClippyImage,
     /// Tests and documentation tests on this machine
     Tests,
@@ -27,8 +27,10 @@ pub(super) enum Step {
     Loom,
     /// Bounds of the benchmarks that do not depend on this machine's speed
     Bench,
-    /// The bootable image
+    /// The bootable image and the micro guests
     Image,
+    /// The Linux test guest's kernel and initramfs
+    Linux,
     /// Boots of whole hosts in QEMU
     Scenarios,
 }
@@ -37,7 +39,7 @@ impl Step {
     /// The steps to run: all, or those asked for and what they need.
     pub(super) fn chosen(only: &[Self]) -> Vec<Self> {
         let wanted = |step: &Self| {
-            only.is_empty() || only.contains(step) || only.iter().any(|other| other.needs() == Some(*step))
+            only.is_empty() || only.contains(step) || only.iter().any(|other| other.needs().contains(step))
         };
         Self::value_variants().iter().copied().filter(wanted).collect()
     }
@@ -54,13 +56,14 @@ impl Step {
             Self::Loom => "loom",
             Self::Bench => "bench",
             Self::Image => "image",
+            Self::Linux => "linux",
             Self::Scenarios => "scenarios",
         }
     }
 
-    /// The step whose success this one needs.
-    pub(super) fn needs(self) -> Option<Self> {
-        (self == Self::Scenarios).then_some(Self::Image)
+    /// The steps whose success this one needs.
+    pub(super) fn needs(self) -> &'static [Self] {
+        if self == Self::Scenarios { &[Self::Image, Self::Linux] } else { &[] }
     }
 
     /// Runs the step.
@@ -83,12 +86,20 @@ impl Step {
                 ]),
                 progress,
             ),
-            Self::ClippyImage => check(
-                process::cargo()
-                    .args(["clippy", "--locked", "-p", "godwit-image", "--features", "kernel"])
-                    .args(["--bin", "godwit", "--", "-Dwarnings"]),
-                progress,
-            ),
+            Self::ClippyImage => {
+                for (package, binary) in [("godwit-image", "godwit"), ("godwit-micro", "micro")] {
+                    let outcome = check(
+                        process::cargo()
+                            .args(["clippy", "--locked", "-p", package, "--features", "kernel"])
+                            .args(["--bin", binary, "--", "-Dwarnings"]),
+                        progress,
+                    )?;
+                    if !outcome.failures.is_empty() {
+                        return Ok(outcome);
+                    }
+                }
+                Ok(Outcome::pass())
+            }
             Self::Tests => tests(
                 process::cargo().args([
                     "test",
@@ -132,10 +143,21 @@ impl Step {
             }
             Self::Image => {
                 let outcome = check(&mut build::cargo_build(), progress)?;
+                if !outcome.failures.is_empty() {
+                    return Ok(outcome);
+                }
+                build::embed_symbols()?;
+                let outcome = check(&mut guests::cargo_build_micro(), progress)?;
                 if outcome.failures.is_empty() {
-                    build::embed_symbols()?;
+                    guests::place_micro()?;
                 }
                 Ok(outcome)
+            }
+            Self::Linux => {
+                let files = linux::kernel(&mut |line| progress.show(line))?;
+                progress.show("the initramfs");
+                linux::initramfs(&files)?;
+                Ok(Outcome::pass())
             }
             // Selected from the whole workspace, as in the step before: other features would build everything again.
             Self::Scenarios => tests(
@@ -190,7 +212,7 @@ mod tests {
         assert_eq!(Step::chosen(&[]).len(), Step::value_variants().len());
         assert_eq!(
             Step::chosen(&[Step::Scenarios, Step::Format]),
-            [Step::Format, Step::Image, Step::Scenarios]
+            [Step::Format, Step::Image, Step::Linux, Step::Scenarios]
         );
         assert_eq!(Step::chosen(&[Step::Lints]), [Step::Lints]);
     }

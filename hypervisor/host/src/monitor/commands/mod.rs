@@ -1,10 +1,14 @@
 //! The commands of the monitor, in one table.
 
+mod console;
 mod fragment;
+mod guests;
 mod help;
 mod log;
+mod network;
 mod power;
 mod selftest;
+mod send;
 mod show;
 
 use alloc::boxed::Box;
@@ -30,6 +34,17 @@ pub(super) enum Outcome<'a, 'm> {
 type Run =
     for<'a, 'm> fn(&mut HostState<'a, 'm>, &mut Console<'a>, &[&str]) -> Result<Outcome<'a, 'm>, fmt::Error>;
 
+/// The words that can follow a command, for completing them.
+#[derive(Clone, Copy)]
+pub(super) enum Words {
+    /// None that is known.
+    None,
+    /// These.
+    Fixed(&'static [&'static str]),
+    /// The names of this host's guests.
+    Guests,
+}
+
 /// A command.
 pub(super) struct Command {
     /// What is typed.
@@ -41,19 +56,19 @@ pub(super) struct Command {
     /// More about it, a paragraph; may be empty.
     pub(super) details: &'static str,
     /// Words that can follow it.
-    pub(super) words: &'static [&'static str],
+    pub(super) words: Words,
     /// Runs it with the words that follow it.
     run: Run,
 }
 
 /// Every command, in the order in which help lists them.
-pub(super) static COMMANDS: [Command; 13] = [
+pub(super) static COMMANDS: [Command; 24] = [
     Command {
         name: "help",
         usage: "[COMMAND]",
         about: "list the commands, or say more about one",
         details: "",
-        words: &[],
+        words: Words::None,
         run: help::help,
     },
     Command {
@@ -61,7 +76,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         usage: "",
         about: "version, host, processor and what it can virtualize",
         details: "Also repeats the notes of the boot: what was refused, corrected or missing.",
-        words: &[],
+        words: Words::None,
         run: show::about,
     },
     Command {
@@ -69,7 +84,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         usage: "",
         about: "the processors and their state",
         details: "",
-        words: &[],
+        words: Words::None,
         run: show::cpus,
     },
     Command {
@@ -77,7 +92,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         usage: "",
         about: "the memory map of the firmware, normalized",
         details: "Every frame has the most cautious kind that the firmware claims for it.",
-        words: &[],
+        words: Words::None,
         run: show::memory,
     },
     Command {
@@ -85,7 +100,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         usage: "[raw]",
         about: "a picture of the frames, and free runs by size",
         details: "A glyph stands for one or more 2 MiB blocks. \"frames raw\" writes the same for programs.",
-        words: &["raw"],
+        words: Words::Fixed(&["raw"]),
         run: show::frames,
     },
     Command {
@@ -93,15 +108,105 @@ pub(super) static COMMANDS: [Command; 13] = [
         usage: "",
         about: "the PCI functions that were found",
         details: "",
-        words: &[],
+        words: Words::None,
         run: show::pci,
+    },
+    Command {
+        name: "guests",
+        usage: "",
+        about: "the guests of this host",
+        details: "",
+        words: Words::None,
+        run: guests::guests,
+    },
+    Command {
+        name: "guest",
+        usage: "NAME [raw]",
+        about: "all about one guest",
+        details: "State, memory, mappings by size, and exits by reason. \"guest NAME raw\" writes the same for programs.",
+        words: Words::Guests,
+        run: guests::guest,
+    },
+    Command {
+        name: "console",
+        usage: "NAME",
+        about: "look at a guest's serial port and type at it",
+        details: "Ctrl-] leaves it. What the guest wrote last is shown first.",
+        words: Words::Guests,
+        run: console::console,
+    },
+    Command {
+        name: "start",
+        usage: "NAME [--force]",
+        about: "start a guest",
+        details: "With --force also one that moved to another host: then there are two of that name.",
+        words: Words::Guests,
+        run: guests::start,
+    },
+    Command {
+        name: "stop",
+        usage: "NAME [--force]",
+        about: "stop a guest at once and free its memory",
+        details: "It is as if its power were cut. With --force also a guest that is in doubt after a move.",
+        words: Words::Guests,
+        run: guests::stop,
+    },
+    Command {
+        name: "pause",
+        usage: "NAME",
+        about: "stop a guest for a while",
+        details: "Its clocks go on: it sees that time has passed when it is resumed.",
+        words: Words::Guests,
+        run: guests::pause,
+    },
+    Command {
+        name: "resume",
+        usage: "NAME [--force]",
+        about: "let a paused guest run on",
+        details: "With --force also a guest that is in doubt after a move: look at the other host first, for if it runs there \
+                  as well, two copies run.",
+        words: Words::Guests,
+        run: guests::resume,
+    },
+    Command {
+        name: "reset",
+        usage: "NAME",
+        about: "start a guest anew, from its kernel",
+        details: "",
+        words: Words::Guests,
+        run: guests::reset,
+    },
+    Command {
+        name: "send",
+        usage: "NAME HOST",
+        about: "move a guest to another host",
+        details: "HOST is a name that \"network\" lists, or an address. The guest stands still while it moves. Ctrl-C breaks \
+                  the move off, and the guest stays, until the other host was told to run it.",
+        words: Words::Guests,
+        run: send::send,
+    },
+    Command {
+        name: "network",
+        usage: "",
+        about: "the host's address, its traffic, and its peers",
+        details: "",
+        words: Words::None,
+        run: network::network,
+    },
+    Command {
+        name: "ping",
+        usage: "HOST",
+        about: "ask a host three times whether it is there",
+        details: "HOST is the name of a peer, or an IPv4 address in this host's network.",
+        words: Words::None,
+        run: network::ping,
     },
     Command {
         name: "log",
         usage: "[LEVEL]",
         about: "show or set how much is logged",
         details: "LEVEL is off, error, warn, info, debug or trace; each level includes those before it.",
-        words: &["off", "error", "warn", "info", "debug", "trace"],
+        words: Words::Fixed(&["off", "error", "warn", "info", "debug", "trace"]),
         run: log::log,
     },
     Command {
@@ -110,7 +215,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         about: "list the selftests, or run one",
         details: "\"all\" runs every test that comes back. A fault ends in the fault report and stops the host; with CPU, such \
                   as cpu1, it is raised there, else on the processor that serves this monitor.",
-        words: &[],
+        words: Words::None,
         run: selftest::selftest,
     },
     Command {
@@ -119,7 +224,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         about: "break up free memory on purpose",
         details: "Takes single frames in PERCENT (1 to 100) of the free 2 MiB blocks, a quarter of these as unmovable. \
                   The same SEED on the same memory chooses the same frames. \"defragment\" gives them back.",
-        words: &[],
+        words: Words::None,
         run: fragment::fragment,
     },
     Command {
@@ -127,7 +232,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         usage: "",
         about: "give the frames of \"fragment\" back",
         details: "",
-        words: &[],
+        words: Words::None,
         run: fragment::defragment,
     },
     Command {
@@ -135,7 +240,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         usage: "",
         about: "clear the screen, as Ctrl-L does",
         details: "",
-        words: &[],
+        words: Words::None,
         run: show::clear,
     },
     Command {
@@ -143,7 +248,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         usage: "",
         about: "start this machine again",
         details: "",
-        words: &[],
+        words: Words::None,
         run: power::reboot,
     },
     Command {
@@ -151,7 +256,7 @@ pub(super) static COMMANDS: [Command; 13] = [
         usage: "",
         about: "switch this machine off",
         details: "",
-        words: &[],
+        words: Words::None,
         run: power::power_off,
     },
 ];

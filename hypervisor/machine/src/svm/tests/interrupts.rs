@@ -1,6 +1,6 @@
 //! Events, windows and shadows: what is delivered, when, and how often.
 
-use godwit_guest::vcpu::{Event, Reason, VirtualCpu};
+use godwit_guest::vcpu::{Event, Reason, VirtualCpu, Window};
 
 use super::{ALL, fake::Guest};
 use crate::svm::{
@@ -135,7 +135,7 @@ fn an_illegal_injection_is_named() {
 #[test]
 fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
     let mut guest = Guest::new(ALL);
-    guest.vcpu.request_window(true);
+    guest.vcpu.request_window(Some(Window::Interrupts));
     guest.run();
     let wanted = guest.entered().vmcb.control().virtual_interrupt;
     assert!(wanted.contains(VirtualInterrupt::PENDING | VirtualInterrupt::IGNORE_TASK_PRIORITY));
@@ -150,8 +150,8 @@ fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
 #[test]
 fn a_window_can_be_taken_back() {
     let mut guest = Guest::new(ALL);
-    guest.vcpu.request_window(true);
-    guest.vcpu.request_window(false);
+    guest.vcpu.request_window(Some(Window::Interrupts));
+    guest.vcpu.request_window(None);
     guest.run();
     assert!(!guest.intercepts(First::VINTR));
 }
@@ -269,4 +269,22 @@ fn the_task_priority_is_cr8() {
     });
     assert_eq!(guest.entered().vmcb.control().virtual_interrupt.bits() & 0xff, 5);
     assert_eq!(guest.vcpu.task_priority(), 15);
+}
+
+#[test]
+fn a_window_waits_for_the_task_priority_where_it_is_told_to() {
+    let mut guest = Guest::new(ALL);
+    guest.vcpu.request_window(Some(Window::TaskPriorityBelow(7)));
+    guest.run();
+    let wanted = guest.entered().vmcb.control().virtual_interrupt;
+    assert_eq!(
+        wanted,
+        VirtualInterrupt::PENDING | VirtualInterrupt::MASKING | VirtualInterrupt::from_bits_retain(7 << 16)
+    );
+    // Another class replaces it, although the intercept is on already.
+    guest.vcpu.request_window(Some(Window::Interrupts));
+    guest.run();
+    assert!(
+        guest.entered().vmcb.control().virtual_interrupt.contains(VirtualInterrupt::IGNORE_TASK_PRIORITY)
+    );
 }

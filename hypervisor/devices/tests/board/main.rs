@@ -1,0 +1,6 @@
+//! The board as a guest and a host drive it, at random: no access panics, and a board that moved answers as
+//! the one that stayed.
+
+mod drive;
+mod garbage;
+mod moved;

@@ -1,0 +1,43 @@
+//! A guest's clocks over the host's.
+
+use godwit_devices::{GuestTime, Now};
+
+use crate::machine::{Instant, Machine};
+
+/// What to add to the host's clocks to get the guest's. A pause does not change it: guests' clocks go on, and step forward by
+/// as long as the pause took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GuestClock {
+    /// Added to the host's nanoseconds, wrapping.
+    time_offset: u64,
+    /// Added to the host's time stamp counter, wrapping.
+    tsc_offset: u64,
+}
+
+impl GuestClock {
+    /// Clocks that show `then` at this moment of the host.
+    pub fn showing(machine: &dyn Machine, then: Now) -> Self {
+        Self {
+            time_offset: then.time.0.wrapping_sub(machine.now().as_nanoseconds()),
+            tsc_offset: then.tsc.wrapping_sub(machine.tsc()),
+        }
+    }
+
+    /// What the guest's clocks show now.
+    pub fn now(&self, machine: &dyn Machine) -> Now {
+        Now {
+            time: GuestTime(machine.now().as_nanoseconds().wrapping_add(self.time_offset)),
+            tsc: machine.tsc().wrapping_add(self.tsc_offset),
+        }
+    }
+
+    /// When it is `time` for the guest, on the host's clock.
+    pub fn host_instant(&self, time: GuestTime) -> Instant {
+        Instant::from_nanoseconds(time.0.wrapping_sub(self.time_offset))
+    }
+
+    /// What a virtual CPU adds to the host's time stamp counter.
+    pub fn tsc_offset(&self) -> u64 {
+        self.tsc_offset
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a guest stopped, and how often.
+
+use godwit_guest::vcpu::Reason;
+
+/// Names of what is counted, in the order of [`ExitCounters::counts`].
+const EXIT_NAMES: [&str; 14] = [
+    "host",
+    "window",
+    "cpuid",
+    "halt",
+    "port",
+    "rdmsr",
+    "wrmsr",
+    "mmio",
+    "nested fault",
+    "hypercall",
+    "xsetbv",
+    "cache flush",
+    "not offered",
+    "fatal",
+];
+/// Place of MMIO in [`EXIT_NAMES`].
+const MMIO: usize = 7;
+/// Place of nested faults on RAM in [`EXIT_NAMES`].
+const NESTED_FAULT: usize = 8;
+
+/// Exits by reason since the guest was started or arrived here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ExitCounters {
+    counts: [u64; EXIT_NAMES.len()],
+}
+
+impl ExitCounters {
+    /// Counts one exit. `is_mmio` tells an access to a device from a fault on RAM.
+    pub fn count(&mut self, reason: &Reason, is_mmio: bool) {
+        let place = match reason {
+            Reason::Host => 0,
+            Reason::InterruptWindow => 1,
+            Reason::Cpuid => 2,
+            Reason::Halt => 3,
+            Reason::Port { .. } => 4,
+            Reason::ReadMsr => 5,
+            Reason::WriteMsr => 6,
+            Reason::NestedFault(_) if is_mmio => MMIO,
+            Reason::NestedFault(_) => NESTED_FAULT,
+            Reason::Hypercall => 9,
+            Reason::SetExtendedControl => 10,
+            Reason::CacheFlush => 11,
+            Reason::NotOffered => 12,
+            Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
+        };
+        if let Some(count) = self.counts.get_mut(place) {
+            *count += 1;
+        }
+    }
+
+    /// Each reason with its count.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        EXIT_NAMES.into_iter().zip(self.counts)
+    }
+
+    /// All exits.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}

@@ -1,0 +1,178 @@
+//! What a guest stopped for, carried out.
+
+use godwit_devices::{Board, Now};
+use godwit_guest::{
+    cpu::{Activity, General},
+    emulate::{self, Bus, Emulated},
+    vcpu::{Event, Exit, NestedFault, Reason},
+};
+
+use super::{
+    guest::{End, Guest},
+    instructions,
+};
+use crate::machine::Machine;
+
+/// -KVM_ENOSYS (Linux `Documentation/virt/kvm/x86/hypercalls.rst`): the call is not offered.
+const NO_SUCH_CALL: u64 = (-1000_i64) as u64;
+
+/// What becomes of the guest.
+pub(super) enum Next {
+    /// It goes on.
+    Run,
+    /// It has come to an end.
+    End(End),
+}
+
+/// What came of an instruction.
+pub(super) enum Outcome {
+    /// It is done: go on behind it.
+    Done,
+    /// It causes an event instead.
+    Fault(Event),
+    /// RIP is where it has to be already.
+    Elsewhere,
+}
+
+/// Carries out what the guest stopped for.
+pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Next {
+    let mmio = matches!(exit.reason, Reason::NestedFault(fault) if guest.board.has_mmio(fault.address));
+    guest.exits.count(&exit.reason, mmio);
+    let now = guest.clock.now(machine);
+    let outcome = match exit.reason {
+        Reason::Host | Reason::InterruptWindow => Outcome::Elsewhere,
+        Reason::Cpuid => {
+            instructions::cpuid(guest);
+            Outcome::Done
+        }
+        Reason::Halt => {
+            guest.activity = Activity::Halted;
+            Outcome::Done
+        }
+        Reason::Port { string: true, .. } => {
+            let Guest { ram, board, vcpu, .. } = guest;
+            let mut bus = BoardBus { board, now };
+            let result = emulate::string_port(vcpu.as_mut(), &ram.door(machine.memory()), exit, &mut bus);
+            return emulated(guest, result);
+        }
+        Reason::Port { port, bytes, input, .. } => {
+            instructions::port(guest, now, port, bytes, input);
+            Outcome::Done
+        }
+        Reason::ReadMsr => instructions::read_msr(guest, now),
+        Reason::WriteMsr => instructions::write_msr(machine, guest, now),
+        Reason::NestedFault(fault) if mmio => return touch(machine, guest, exit, fault, now),
+        Reason::NestedFault(fault) => return absent_memory(machine, guest, exit, fault, now),
+        Reason::Hypercall => {
+            guest.vcpu.registers().set(General::Rax, NO_SUCH_CALL);
+            Outcome::Done
+        }
+        Reason::SetExtendedControl => instructions::set_extended_control(guest),
+        Reason::CacheFlush => Outcome::Done,
+        Reason::NotOffered => Outcome::Fault(Event::INVALID_OPCODE),
+        Reason::Shutdown => return Next::End(End::TripleFault { rip: guest.vcpu.registers().rip }),
+        Reason::Refused { detail } => return Next::End(End::Refused(detail)),
+        Reason::Unexpected { code } => {
+            return stuck(guest, "an exit that nothing was expected to cause", code);
+        }
+    };
+    finish(machine, guest, exit, outcome)
+}
+
+fn finish(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, outcome: Outcome) -> Next {
+    match outcome {
+        Outcome::Elsewhere => Next::Run,
+        Outcome::Fault(event) => {
+            guest.activity = Activity::Running;
+            guest.vcpu.inject(event);
+            Next::Run
+        }
+        Outcome::Done => {
+            let door = guest.ram.door(machine.memory());
+            match emulate::instruction_length(guest.vcpu.as_mut(), &door, exit) {
+                Ok(next_rip) => {
+                    guest.vcpu.advance_to(next_rip);
+                    Next::Run
+                }
+                Err(error) => not_carried_out(guest, &error),
+            }
+        }
+    }
+}
+
+fn stuck(guest: &mut Guest, why: &'static str, detail: u64) -> Next {
+    Next::End(End::Stuck { why, rip: guest.vcpu.registers().rip, detail })
+}
+
+/// An access where the guest has neither RAM nor a device.
+fn absent_memory(
+    machine: &dyn Machine,
+    guest: &mut Guest,
+    exit: &Exit,
+    fault: NestedFault,
+    now: Now,
+) -> Next {
+    if guest.ram.place(godwit_guest::GuestAddress(fault.address)).is_some() {
+        // All of its RAM is mapped, readable, writable and executable, for as long as it is here.
+        return stuck(guest, "its RAM is not mapped: an error of this host", fault.address);
+    }
+    if fault.fetch {
+        return stuck(guest, "it executes where it has no memory", fault.address);
+    }
+    // As on an empty bus: reads give all ones, writes go nowhere.
+    touch(machine, guest, exit, fault, now)
+}
+
+/// Carries out the instruction that touched a device register, or nothing.
+fn touch(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFault, now: Now) -> Next {
+    let Guest { ram, board, vcpu, .. } = guest;
+    let mut bus = BoardBus { board, now };
+    let result = emulate::mmio(vcpu.as_mut(), &ram.door(machine.memory()), exit, &fault, &mut bus);
+    emulated(guest, result)
+}
+
+/// The guest cannot go on; the log says all that is known.
+fn not_carried_out(guest: &mut Guest, error: &emulate::EmulateError) -> Next {
+    log::warn!("guest {}: {error}", guest.description.name);
+    let rip = guest.vcpu.registers().rip;
+    Next::End(End::Stuck {
+        why: "an instruction that is not carried out here; the log names it",
+        rip,
+        detail: 0,
+    })
+}
+
+fn emulated(guest: &mut Guest, result: Result<Emulated, emulate::EmulateError>) -> Next {
+    match result {
+        Ok(_) => Next::Run,
+        Err(error) => not_carried_out(guest, &error),
+    }
+}
+
+/// A guest's devices at one moment of its clocks.
+struct BoardBus<'a> {
+    board: &'a mut Board,
+    now: Now,
+}
+
+impl Bus for BoardBus<'_> {
+    fn read_port(&mut self, port: u16, bytes: u8) -> u32 {
+        self.board.read_port(self.now, port, bytes)
+    }
+
+    fn write_port(&mut self, port: u16, bytes: u8, value: u32) {
+        self.board.write_port(self.now, port, bytes, value);
+    }
+
+    fn has_mmio(&self, address: u64) -> bool {
+        self.board.has_mmio(address)
+    }
+
+    fn read_mmio(&mut self, address: u64, bytes: u8) -> u64 {
+        self.board.read_mmio(self.now, address, bytes)
+    }
+
+    fn write_mmio(&mut self, address: u64, bytes: u8, value: u64) {
+        self.board.write_mmio(self.now, address, bytes, value);
+    }
+}

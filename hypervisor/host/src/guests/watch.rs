@@ -1,0 +1,201 @@
+//! What the first CPU does about guests, besides commands.
+
+use alloc::{format, string::String, vec::Vec};
+
+use godwit_guest::bundle::Bundle;
+
+use super::{
+    End, Entry, Origin, Phase, RunState,
+    files::{BundleFiles, ModuleFile},
+    slots::{self, MAX_SLOTS},
+    start,
+};
+use crate::{excerpt::Excerpt, machine::CpuNumber, state::HostState};
+
+/// Reads what guests the boot modules describe. What cannot be used is logged and left out.
+pub(crate) fn read_bundles(state: &mut HostState<'_, '_>) {
+    for (module, info) in state.startup.boot.modules.iter().enumerate() {
+        let file = ModuleFile { memory: state.machine.memory(), module, bytes: info.bytes };
+        let bundle = match Bundle::read(&file) {
+            Ok(bundle) => bundle,
+            Err(error) => {
+                log::warn!("boot module {module} holds no guests: {error}");
+                continue;
+            }
+        };
+        for refused in bundle.refused() {
+            let name = Excerpt::new(&refused.name);
+            log::warn!("guest {name} in boot module {module} is left out: {}", refused.error);
+        }
+        for guest in bundle.guests() {
+            let name = &guest.description.name;
+            if state.roster.find(name.as_str()).is_some() {
+                log::warn!(
+                    "a second guest called {name}, in boot module {module}, is left out: a name is one guest's"
+                );
+                continue;
+            }
+            let files = BundleFiles {
+                module,
+                module_bytes: info.bytes,
+                kernel: guest.kernel.clone(),
+                initrd: guest.initrd.clone(),
+            };
+            state.roster.add(Entry::new(guest.description.clone(), Origin::Bundle(files)));
+        }
+    }
+}
+
+/// Begins to start the guests that start with their host.
+pub(crate) fn autostart(state: &mut HostState<'_, '_>) {
+    let names: Vec<String> = state
+        .roster
+        .entries()
+        .iter()
+        .filter(|entry| entry.description.autostart)
+        .map(|entry| String::from(entry.name().as_str()))
+        .collect();
+    for name in names {
+        if let Err(error) = start::begin(state, &name, false) {
+            log::warn!("guest {name} does not start: {error}");
+            if let Some(entry) = state.roster.find_mut(&name) {
+                entry.phase = Phase::Stopped(Some(format!("{error}")));
+            }
+        }
+    }
+}
+
+/// One turn: a step for each guest that is being started, and a look at each that came to an end. `true` where there is
+/// more to do at once.
+pub(crate) fn turn(state: &mut HostState<'_, '_>) -> bool {
+    let mut busy = false;
+    for index in 0..state.roster.entries.len() {
+        busy |= step_start(state, index);
+    }
+    for number in 0..MAX_SLOTS as u16 {
+        let cpu = CpuNumber(number);
+        if state.guests.slot(cpu).is_some_and(super::Slot::take_notice) {
+            look(state, cpu);
+        }
+    }
+    busy
+}
+
+/// A step of starting the guest at `index`; `true` while there is more to do.
+fn step_start(state: &mut HostState<'_, '_>, index: usize) -> bool {
+    let Some(entry) = state.roster.entries.get_mut(index) else { return false };
+    if !matches!(entry.phase, Phase::Starting(_)) {
+        return false;
+    }
+    // While the task steps the entry counts as having its CPU; the phase goes back below.
+    let Phase::Starting(mut task) = core::mem::replace(&mut entry.phase, Phase::Here) else { return false };
+    let result = task.step(state);
+    let (phase, busy) = match result {
+        Ok(false) => (Phase::Starting(task), true),
+        Ok(true) => (Phase::Here, false),
+        Err(error) => {
+            task.abandon(state);
+            (Phase::Stopped(Some(format!("{error}"))), false)
+        }
+    };
+    if let Some(entry) = state.roster.entries.get_mut(index) {
+        if let Phase::Stopped(Some(why)) = &phase {
+            log::warn!("guest {} does not start: {why}", entry.name());
+            entry.cpu = None;
+        }
+        entry.phase = phase;
+    }
+    busy
+}
+
+/// Looks at the guest of `cpu`: what came to an end by itself is cleared away or started again.
+fn look(state: &mut HostState<'_, '_>, cpu: CpuNumber) {
+    let ended = state.guests.with_guest(state.machine, cpu, |guest| guest.state);
+    let Some(Some(entry)) = ended.map(|_| state.roster.on_cpu(cpu)) else { return };
+    if !matches!(entry.phase, Phase::Here) {
+        return;
+    }
+    let name = String::from(entry.name().as_str());
+    match ended {
+        Some(RunState::Ended(End::PoweredOff)) => {
+            log::info!("guest {name} switched itself off");
+            stop(state, &name, Some("it switched itself off".into()));
+        }
+        Some(RunState::Ended(End::Reset)) => {
+            stop(state, &name, None);
+            match start::begin(state, &name, false) {
+                Ok(()) => log::info!("guest {name} starts again, as it asked"),
+                Err(error) => {
+                    log::warn!("guest {name} asked to start again and does not: {error}");
+                    stopped(state, &name, Some(format!("{error}")));
+                }
+            }
+        }
+        // Memory is kept: a person may want to look.
+        _ => {}
+    }
+}
+
+/// Takes a guest out of its slot and gives its memory back.
+pub(crate) fn stop(state: &mut HostState<'_, '_>, name: &str, why: Option<String>) {
+    let Some(entry) = state.roster.find_mut(name) else { return };
+    let cpu = entry.cpu;
+    if let Phase::Starting(task) = core::mem::replace(&mut entry.phase, Phase::Stopped(None)) {
+        task.abandon(state);
+    }
+    if let Some(guest) = cpu.and_then(|cpu| state.guests.with(state.machine, cpu, Option::take).flatten()) {
+        guest.dismantle(state.cpu.frames());
+    }
+    stopped(state, name, why);
+}
+
+/// As [`stop`], for a guest that runs on the host called `to` now.
+pub(crate) fn went_away(state: &mut HostState<'_, '_>, name: &str, to: &str) {
+    stop(state, name, None);
+    if let Some(entry) = state.roster.find_mut(name) {
+        entry.phase = Phase::Away(to.into());
+    }
+}
+
+fn stopped(state: &mut HostState<'_, '_>, name: &str, why: Option<String>) {
+    if let Some(entry) = state.roster.find_mut(name) {
+        entry.cpu = None;
+        entry.phase = Phase::Stopped(why);
+    }
+}
+
+/// Lets a guest run, or stops it for a while, where its state is `from`; answers with the state before.
+pub(crate) fn set_run_state(
+    state: &HostState<'_, '_>,
+    cpu: CpuNumber,
+    from: RunState,
+    to: RunState,
+) -> Option<RunState> {
+    let machine = state.machine;
+    let before = state.guests.with_guest(machine, cpu, |guest| {
+        let before = guest.state;
+        if before == from {
+            guest.state = to;
+            if to == RunState::Running {
+                let now = guest.clock.now(machine);
+                guest.board.after_pause(now, &guest.ram.door(machine.memory()));
+            }
+        }
+        before
+    });
+    slots::wake(machine, cpu);
+    before
+}
+
+/// Hands a typed byte to a guest; `false` where it is not taken now.
+pub(crate) fn type_byte(state: &HostState<'_, '_>, name: &str, byte: u8) -> bool {
+    let Some(entry) = state.roster.find(name).filter(|entry| matches!(entry.phase, Phase::Here)) else {
+        return false;
+    };
+    let Some((cpu, slot)) = entry.cpu.and_then(|cpu| Some((cpu, state.guests.slot(cpu)?))) else {
+        return false;
+    };
+    let taken = slot.console.lock().type_byte(byte);
+    slots::wake(state.machine, cpu);
+    taken
+}

@@ -1,0 +1,107 @@
+//! `console NAME`: a person at a guest's serial port.
+
+use alloc::{boxed::Box, string::String};
+use core::fmt::{self, Write};
+
+use super::{Outcome, guests::known};
+use crate::{
+    console::Console,
+    guests::{self, Phase},
+    job::{Job, Step},
+    state::HostState,
+};
+
+/// Ctrl-], which leaves the console.
+const LEAVE: u8 = 0x1d;
+/// Bytes shown in one step.
+const CHUNK: usize = 2048;
+
+pub(super) fn console<'a, 'm>(
+    state: &mut HostState<'a, 'm>,
+    out: &mut Console<'a>,
+    arguments: &[&str],
+) -> Result<Outcome<'a, 'm>, fmt::Error> {
+    let [name] = arguments else { return Ok(Outcome::Usage) };
+    if !known(state, out, name)? {
+        return Ok(Outcome::Done);
+    }
+    writeln!(out, "console of {name}; Ctrl-] leaves it")?;
+    Ok(Outcome::Job(Box::new(ConsoleJob {
+        name: String::from(*name),
+        place: 0,
+        left: false,
+        after_return: false,
+    })))
+}
+
+/// Shows what a guest writes and hands it what is typed.
+struct ConsoleJob {
+    name: String,
+    /// How much of the guest's output was shown.
+    place: u64,
+    left: bool,
+    /// Whether the last byte shown was a carriage return: the machine adds one to each line feed by itself.
+    after_return: bool,
+}
+
+impl ConsoleJob {
+    fn show(&mut self, out: &mut Console<'_>, bytes: &[u8]) {
+        for &byte in bytes {
+            if core::mem::replace(&mut self.after_return, byte == b'\r') && byte != b'\n' {
+                out.write_bytes(b"\r");
+            }
+            if byte != b'\r' {
+                out.write_bytes(&[byte]);
+            }
+        }
+    }
+}
+
+impl<'a, 'm> Job<'a, 'm> for ConsoleJob {
+    fn step(&mut self, state: &mut HostState<'a, 'm>, out: &mut Console<'a>) -> Result<Step, fmt::Error> {
+        if self.left {
+            writeln!(out, "\nleft the console of {}", self.name)?;
+            return Ok(Step::Done);
+        }
+        let entry = state.roster.find(&self.name);
+        let cpu = entry.and_then(|entry| entry.cpu);
+        if let Some(slot) = cpu.and_then(|cpu| state.guests.slot(cpu)) {
+            let mut bytes = [0; CHUNK];
+            let (place, count, gone) = slot.console.lock().read(self.place, &mut bytes);
+            self.place = place;
+            if gone > 0 && place > count as u64 + gone {
+                writeln!(out, "\n[{gone} bytes were written faster than they could be shown]")?;
+            }
+            self.show(out, bytes.get(..count).unwrap_or_default());
+            out.flush();
+            return Ok(if count > 0 { Step::Again } else { Step::Wait });
+        }
+        match entry.map(|entry| &entry.phase) {
+            Some(Phase::Stopped(Some(why))) => writeln!(out, "\n{}: {why}", self.name)?,
+            Some(Phase::Away(to)) => writeln!(out, "\n{} is on {to} now", self.name)?,
+            Some(_) => writeln!(out, "\n{} is stopped", self.name)?,
+            None => writeln!(out, "\n{} is no longer here", self.name)?,
+        }
+        Ok(Step::Done)
+    }
+
+    fn takes_input(&self) -> bool {
+        !self.left
+    }
+
+    fn input(&mut self, state: &mut HostState<'a, 'm>, out: &mut Console<'a>, byte: u8) -> fmt::Result {
+        if byte == LEAVE {
+            self.left = true;
+            return Ok(());
+        }
+        if !guests::type_byte(state, &self.name, byte) {
+            // Refused, and heard: nothing typed disappears unnoticed.
+            out.write_char('\x07')?;
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, _state: &mut HostState<'a, 'm>, out: &mut Console<'a>) -> fmt::Result {
+        writeln!(out, "left the console of {}", self.name)
+    }
+}

@@ -1,0 +1,388 @@
+//! A guest on its way to another host.
+
+use alloc::{collections::VecDeque, format, string::String};
+use core::net::SocketAddrV4;
+
+use arrayvec::ArrayVec;
+use godwit_migration::{Datagram, Outbox, Progress, Source, SourceEvent, SourceSettings};
+use godwit_wire::Name;
+
+use super::{
+    channel::{Broken, Channel},
+    offer,
+    state::SavedGuest,
+};
+use crate::{
+    guests::{self, Leaving, Phase, Ram, RunState},
+    machine::{CpuNumber, Instant, Piece},
+    network::{ConnectionState, Network, PAGE_PORT, SendError},
+    state::HostState,
+};
+
+/// Frames that one turn reads at most.
+const FRAMES_PER_TURN: u32 = 64;
+/// Pieces that one datagram may be gathered from.
+const MAX_PIECES: usize = 17;
+/// Bytes on the way at most.
+const WINDOW_BYTES: u32 = 2 << 20;
+/// How often a source that is in doubt tries to reach the destination.
+const RETRY_NS: u64 = 1_000_000_000;
+
+/// How a move ended, or that it has not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// It goes on.
+    UnderWay,
+    /// The guest runs at the destination.
+    Done {
+        /// How long it stood still here, until the destination said that it runs.
+        paused_ns: u64,
+    },
+    /// The guest stays here, for this reason.
+    Stays(String),
+    /// Nobody knows where it runs.
+    InDoubt,
+}
+
+/// A guest on its way to another host.
+pub(crate) struct Outgoing {
+    pub(crate) guest: String,
+    pub(crate) to: String,
+    control: SocketAddrV4,
+    pages: SocketAddrV4,
+    cpu: CpuNumber,
+    channel: Option<Channel>,
+    was_open: bool,
+    source: Source,
+    out: Outbox<SourceEvent>,
+    datagrams: VecDeque<Datagram>,
+    /// What the guest did before it was stopped.
+    before: RunState,
+    started: Instant,
+    paused_at: Option<Instant>,
+    retry_at: Instant,
+    pub(crate) standing: Standing,
+    /// Memory is freed only once the adapter reads nothing of it.
+    free_when_sent: bool,
+    /// Whether somebody watches, and takes the move away once it has ended.
+    pub(crate) is_watched: bool,
+}
+
+impl Outgoing {
+    /// Begins to move the guest called `name`, which is here, to the host called `to`.
+    ///
+    /// # Errors
+    /// A text for people; nothing has changed.
+    pub(super) fn begin(
+        state: &mut HostState<'_, '_>,
+        name: &str,
+        to: &str,
+        control: SocketAddrV4,
+    ) -> Result<Self, String> {
+        let HostState { machine, network, guests, roster, startup, .. } = state;
+        let (machine, now) = (*machine, machine.now());
+        let network = network.as_mut().map_err(|error| format!("this host has no network: {error}"))?;
+        let entry = roster.find_mut(name).filter(|entry| matches!(entry.phase, Phase::Here));
+        let entry = entry.ok_or("it does not run here")?;
+        let cpu = entry.cpu.ok_or("it does not run here")?;
+        let described = guests.with_guest(machine, cpu, |guest| match guest.state {
+            RunState::Ended(_) => None,
+            RunState::Running | RunState::Paused => Some(offer::describe(machine, guest)),
+        });
+        let offer = described.flatten().ok_or("it came to an end; there is nothing to move")?;
+        let settings = SourceSettings {
+            host: Name::new(startup.command_line.options.host_name()),
+            datagram_bytes: u16::try_from(network.max_page_bytes()).unwrap_or(u16::MAX),
+            window_bytes: WINDOW_BYTES,
+            patience: Default::default(),
+        };
+        let source =
+            Source::new(now.as_nanoseconds(), settings, offer).map_err(|error| format!("{error}"))?;
+        let connection = network.connect(control).map_err(|error| format!("{error}"))?;
+        entry.phase = Phase::Leaving(Leaving { to: to.into(), in_doubt: false });
+        Ok(Self {
+            guest: name.into(),
+            to: to.into(),
+            control,
+            pages: SocketAddrV4::new(*control.ip(), PAGE_PORT),
+            cpu,
+            channel: Some(Channel::new(connection)),
+            was_open: false,
+            source,
+            out: Outbox::new(),
+            datagrams: VecDeque::new(),
+            before: RunState::Running,
+            started: now,
+            paused_at: None,
+            retry_at: now,
+            standing: Standing::UnderWay,
+            free_when_sent: false,
+            is_watched: false,
+        })
+    }
+
+    /// How far it is.
+    pub(crate) fn progress(&self) -> Progress {
+        self.source.progress()
+    }
+
+    /// The phase, for people.
+    pub(crate) fn phase(&self) -> &'static str {
+        self.source.phase().name()
+    }
+
+    /// When it began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.standing, Standing::Done { .. } | Standing::Stays(_))
+            && !self.free_when_sent
+            && self.channel.is_none()
+    }
+
+    /// When it must be turned again at the latest.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let retry = (self.standing == Standing::InDoubt && self.channel.is_none()).then_some(self.retry_at);
+        self.source.deadline_ns().map(Instant::from_nanoseconds).into_iter().chain(retry).min()
+    }
+
+    /// Takes a datagram that came to the page port.
+    pub(super) fn on_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
+        if *from.ip() == *self.control.ip() {
+            self.source.on_datagram(now.as_nanoseconds(), datagram, &mut self.out);
+        }
+    }
+
+    /// Calls it off; the guest stays.
+    pub(crate) fn cancel(&mut self, now: Instant) -> bool {
+        self.source.cancel(now.as_nanoseconds(), "the operator broke it off", &mut self.out).is_ok()
+    }
+
+    /// A person decides that the guest runs here.
+    pub(crate) fn force_resume(&mut self) -> bool {
+        self.source.force_resume(&mut self.out).is_ok()
+    }
+
+    /// A person decides that the guest is gone from here, and does not run here again.
+    pub(crate) fn give_up(&mut self) {
+        self.free_when_sent = true;
+        self.standing = Standing::Done { paused_ns: 0 };
+    }
+
+    /// One turn; `true` where there is more to do at once.
+    pub(super) fn turn(&mut self, state: &mut HostState<'_, '_>) -> bool {
+        let now = state.machine.now();
+        let now_ns = now.as_nanoseconds();
+        let Ok(network) = state.network.as_mut() else { return false };
+        self.connect(network, now);
+        self.hear(network, now_ns);
+        self.source.on_tick(now_ns, &mut self.out);
+        let mut busy = false;
+        while let Some(event) = self.out.events.pop_front() {
+            self.on_event(state, event, now);
+            busy = true;
+        }
+        busy |= self.stream(state, now);
+        self.say(state);
+        if self.free_when_sent && state.network.as_ref().is_ok_and(|network| network.unfinished() == 0) {
+            self.free_when_sent = false;
+            guests::went_away(state, &self.guest, &self.to);
+        }
+        busy
+    }
+
+    /// Notices when the connection opens or goes, and makes a new one while the guest is in doubt.
+    fn connect(&mut self, network: &mut Network<'_>, now: Instant) {
+        let now_ns = now.as_nanoseconds();
+        let Some(channel) = &self.channel else {
+            if self.standing == Standing::InDoubt && self.retry_at <= now {
+                self.retry_at = now.after(core::time::Duration::from_nanos(RETRY_NS));
+                self.channel = network.connect(self.control).ok().map(Channel::new);
+                self.was_open = false;
+            }
+            return;
+        };
+        match network.state(channel.connection) {
+            ConnectionState::Open if !self.was_open => {
+                self.was_open = true;
+                if self.standing == Standing::InDoubt {
+                    self.source.reconnected(&mut self.out);
+                } else {
+                    self.source.connected(now_ns, &mut self.out);
+                }
+            }
+            ConnectionState::Closed => self.lose(network, now),
+            _ => {}
+        }
+    }
+
+    fn lose(&mut self, network: &mut Network<'_>, now: Instant) {
+        if let Some(channel) = self.channel.take() {
+            network.close(channel.connection, now);
+        }
+        self.source.disconnected(now.as_nanoseconds(), &mut self.out);
+    }
+
+    fn hear(&mut self, network: &mut Network<'_>, now_ns: u64) {
+        while let Some(channel) = &mut self.channel {
+            match channel.hear(network) {
+                Ok(Some(message)) => self.source.on_message(now_ns, message, &mut self.out),
+                Ok(None) => return,
+                Err(Broken::Gone) => return self.lose(network, Instant::from_nanoseconds(now_ns)),
+                Err(Broken::Wire(error)) => {
+                    self.source.on_broken_stream(now_ns, error, &mut self.out);
+                    return self.lose(network, Instant::from_nanoseconds(now_ns));
+                }
+            }
+        }
+    }
+
+    fn on_event(&mut self, state: &mut HostState<'_, '_>, event: SourceEvent, now: Instant) {
+        match event {
+            SourceEvent::Pause => self.pause(state),
+            SourceEvent::ResumeHere(failure) => {
+                self.standing = Standing::Stays(format!("{failure}"));
+                self.resume(state);
+                log::warn!("guest {} stays here: {failure}", self.guest);
+            }
+            SourceEvent::InDoubt { .. } => {
+                self.standing = Standing::InDoubt;
+                self.retry_at = now;
+                self.set_phase(state, Phase::Leaving(Leaving { to: self.to.clone(), in_doubt: true }));
+                log::warn!(
+                    "guest {} is in doubt: {} was told to run it and has not answered; it stays paused here until \
+                     {} answers, or until \"resume {} --force\"",
+                    self.guest,
+                    self.to,
+                    self.to,
+                    self.guest
+                );
+            }
+            SourceEvent::Forgotten => log::warn!(
+                "{} does not know guest {} any more: it was started again; look there, then \"resume {} --force\" or \
+                 \"stop {} --force\" here",
+                self.to,
+                self.guest,
+                self.guest,
+                self.guest
+            ),
+            SourceEvent::Done => {
+                let paused_ns =
+                    self.paused_at.map_or(0, |at| now.as_nanoseconds().saturating_sub(at.as_nanoseconds()));
+                self.standing = Standing::Done { paused_ns };
+                self.free_when_sent = true;
+            }
+            SourceEvent::Conflict => {
+                log::error!("guest {} runs here AND on {}: stop one of them now", self.guest, self.to);
+            }
+        }
+    }
+
+    /// Stops the guest and takes its state.
+    fn pause(&mut self, state: &mut HostState<'_, '_>) {
+        let machine = state.machine;
+        let Some(slot) = state.guests.slot(self.cpu) else { return };
+        let taken = state.guests.with_guest(machine, self.cpu, |guest| {
+            let before = guest.state;
+            if !matches!(before, RunState::Ended(_)) {
+                guest.state = RunState::Paused;
+            }
+            guests::move_output(guest, slot, machine);
+            let saved = SavedGuest::take(machine, guest, before, &slot.console.lock());
+            (before, saved, machine.now())
+        });
+        let Some((before, saved, paused_at)) = taken else { return };
+        self.before = before;
+        self.paused_at = Some(paused_at);
+        // What came to an end meanwhile has no state to send: the move is called off.
+        let bytes =
+            if matches!(before, RunState::Ended(_)) { alloc::vec::Vec::new() } else { saved.encode() };
+        let now_ns = machine.now().as_nanoseconds();
+        self.source.paused(now_ns, paused_at.as_nanoseconds(), bytes, &mut self.out);
+    }
+
+    /// Lets the guest run on where it is.
+    fn resume(&mut self, state: &mut HostState<'_, '_>) {
+        self.set_phase(state, Phase::Here);
+        if self.paused_at.is_some() && self.before == RunState::Running {
+            let _ = guests::set_run_state(state, self.cpu, RunState::Paused, RunState::Running);
+        }
+    }
+
+    fn set_phase(&self, state: &mut HostState<'_, '_>, phase: Phase) {
+        if let Some(entry) = state.roster.find_mut(&self.guest) {
+            entry.phase = phase;
+        }
+    }
+
+    /// Reads memory and sends what there is room for; `true` where there is more to do at once.
+    fn stream(&mut self, state: &mut HostState<'_, '_>, now: Instant) -> bool {
+        let HostState { machine, guests, network, .. } = state;
+        let (machine, Ok(network)) = (*machine, network.as_mut()) else { return false };
+        let Self { source, out, datagrams, pages, cpu, .. } = self;
+        let more = guests.with_guest(machine, *cpu, |guest| {
+            let more = datagrams.is_empty()
+                && source.step(now.as_nanoseconds(), FRAMES_PER_TURN, &guest.ram.door(machine.memory()), out);
+            datagrams.append(&mut out.datagrams);
+            while let Some(datagram) = datagrams.front() {
+                match send(network, *pages, datagram, &guest.ram, now) {
+                    // What cannot be sent for another reason counts as lost: it is sent again, or patience ends.
+                    Ok(()) => {}
+                    Err(SendError::Full | SendError::NoAddress) => break,
+                    Err(error) => log::debug!("a page datagram is dropped: {error}"),
+                }
+                datagrams.pop_front();
+            }
+            more || datagrams.is_empty() && !out.datagrams.is_empty()
+        });
+        network.flush();
+        more.unwrap_or(false)
+    }
+
+    fn say(&mut self, state: &mut HostState<'_, '_>) {
+        let Ok(network) = state.network.as_mut() else { return };
+        let now = state.machine.now();
+        let Some(channel) = &mut self.channel else {
+            self.out.messages.clear();
+            return;
+        };
+        while let Some(message) = self.out.messages.pop_front() {
+            if let Err(error) = channel.say(&message) {
+                log::error!("{} to {} cannot be said: {error}", message.name(), self.to);
+            }
+        }
+        channel.send(network);
+        let over = matches!(self.standing, Standing::Done { .. } | Standing::Stays(_));
+        if over && (channel.is_flushed() || !channel.is_open(network)) {
+            network.close(channel.connection, now);
+            self.channel = None;
+        }
+    }
+}
+
+/// Sends one datagram, its body gathered from the guest's memory.
+fn send(
+    network: &mut Network<'_>,
+    to: SocketAddrV4,
+    datagram: &Datagram,
+    ram: &Ram,
+    now: Instant,
+) -> Result<(), SendError> {
+    let mut pieces = ArrayVec::<Piece<'_>, MAX_PIECES>::new();
+    if let Some(body) = datagram.body {
+        let mut at = body.at;
+        let mut left = u64::from(body.bytes);
+        while left > 0 {
+            let Some((run, offset, here)) = ram.place(at) else { break };
+            let bytes = here.min(left);
+            let piece = Piece { run, offset, bytes: bytes as u32 };
+            pieces.try_push(piece).map_err(|_| SendError::TooLong)?;
+            at.0 += bytes;
+            left -= bytes;
+        }
+    }
+    network.send_pages(to, &datagram.header, &pieces, now)
+}

@@ -1,0 +1,241 @@
+//! Descriptor tables and the path of every interrupt and exception.
+
+use core::{
+    arch::global_asm,
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+};
+
+use spin::Once;
+use x86_64::{
+    VirtAddr,
+    instructions::{
+        segmentation::{CS, Segment},
+        tables::load_tss,
+    },
+    registers::control::Cr2,
+    structures::{
+        gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector},
+        tss::TaskStateSegment,
+    },
+};
+
+use crate::{apic, faults, pic, single::Single};
+
+/// Selectors, as `mode_switch` counts on them.
+const CODE_64: u64 = 0x00af_9b00_0000_ffff;
+const FLAT_DATA: u64 = 0x00cf_9300_0000_ffff;
+const CODE_32: u64 = 0x00cf_9b00_0000_ffff;
+const CODE_16: u64 = 0x0000_9b00_0000_ffff;
+const DATA_16: u64 = 0x0000_9300_0000_ffff;
+
+/// A gate in the 64-bit interrupt descriptor table (APM vol. 2, figure 4-24).
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Gate {
+    low: u64,
+    high: u64,
+}
+
+const GATE_PRESENT: u64 = 1 << 47;
+
+const STACK_BYTES: usize = 16 << 10;
+/// Stacks by use, so that a fault inside a handler of another kind finds its own: compiled code uses the red zone, so no
+/// gate may stay on the interrupted stack.
+static STACKS: [Single<[u8; STACK_BYTES]>; 6] = [const { Single::new([0; STACK_BYTES]) }; 6];
+
+static GATES: Single<[Gate; 256]> = Single::new([Gate { low: 0, high: 0 }; 256]);
+static TSS: Once<TaskStateSegment> = Once::new();
+static GDT: Once<GlobalDescriptorTable<16>> = Once::new();
+
+/// How often each vector came.
+static HITS: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
+/// Who wants to hear that an interrupt ended.
+static CONTROLLER: AtomicU8 = AtomicU8::new(Controller::None as u8);
+
+/// Who delivers interrupts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Controller {
+    None,
+    Pic,
+    Apic,
+}
+
+/// Registers at the moment of an interrupt, as the entries push them.
+#[repr(C)]
+pub(crate) struct Frame {
+    /// RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8 to R15, from the end.
+    pub(crate) general: [u64; 15],
+    pub(crate) vector: u64,
+    pub(crate) error_code: u64,
+    pub(crate) rip: u64,
+    pub(crate) cs: u64,
+    pub(crate) rflags: u64,
+    pub(crate) rsp: u64,
+    pub(crate) ss: u64,
+}
+
+// SAFETY: the assembly below defines the label; only its address is used.
+unsafe extern "C" {
+    static interrupt_stubs: u8;
+}
+
+global_asm!(
+    r#"
+    .section .text.interrupt_stubs, "ax", @progbits
+    .balign 16
+    .global interrupt_stubs
+interrupt_stubs:
+    .set micro_vector, 0
+    .rept 256
+    .balign 16
+    .if (micro_vector == 8) || ((micro_vector >= 10) && (micro_vector <= 14)) || (micro_vector == 17) || (micro_vector == 21)
+    .else
+    pushq $0
+    .endif
+    pushq $micro_vector
+    jmp interrupt_common
+    .set micro_vector, micro_vector + 1
+    .endr
+
+    .balign 16
+interrupt_common:
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    pushq %rbx
+    pushq %rbp
+    pushq %rsi
+    pushq %rdi
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    cld
+    movq %rsp, %rdi
+    movq %rsp, %rbx
+    subq $512, %rsp
+    andq $-16, %rsp
+    clts                            # a trial sets CR0.TS to see it fault
+    fxsave64 (%rsp)
+    callq micro_interrupt
+    fxrstor64 (%rsp)
+    movq %rbx, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rdi
+    popq %rsi
+    popq %rbp
+    popq %rbx
+    popq %rdx
+    popq %rcx
+    popq %rax
+    addq $16, %rsp
+    iretq
+    "#,
+    options(att_syntax)
+);
+
+/// Loads descriptor tables with a gate for every vector. Interrupts stay off.
+pub(crate) fn start() {
+    let tss = TSS.call_once(|| {
+        let mut tss = TaskStateSegment::new();
+        let mut tops = tss.interrupt_stack_table;
+        for (slot, stack) in tops.iter_mut().zip(&STACKS) {
+            *slot = VirtAddr::new(stack.address() + STACK_BYTES as u64);
+        }
+        tss.interrupt_stack_table = tops;
+        tss
+    });
+    let gdt = GDT.call_once(|| {
+        let mut gdt = GlobalDescriptorTable::empty();
+        for raw in [CODE_64, FLAT_DATA, CODE_32, CODE_16, DATA_16] {
+            gdt.append(Descriptor::UserSegment(raw));
+        }
+        gdt.append(Descriptor::tss_segment(tss));
+        gdt
+    });
+    gdt.load();
+    let selector = |index| SegmentSelector::new(index, x86_64::PrivilegeLevel::Ring0);
+    // SAFETY: 1 is 64-bit code and 6 is the task state segment, which lives for ever.
+    unsafe {
+        CS::set_reg(selector(1));
+        load_tss(selector(6));
+    }
+    for vector in 0..=255 {
+        set_gate(vector, true);
+    }
+    load_idt(256 * 16 - 1);
+}
+
+/// Loads the interrupt descriptor table with this limit.
+pub(crate) fn load_idt(limit: u16) {
+    let table = x86_64::structures::DescriptorTablePointer { limit, base: VirtAddr::new(GATES.address()) };
+    // SAFETY: every gate leads to an entry below and to a stack of its own kind; a smaller limit is a trial that means to
+    // triple-fault.
+    unsafe { x86_64::instructions::tables::lidt(&table) };
+}
+
+/// Writes the gate of a vector, present or not.
+pub(crate) fn set_gate(vector: u8, present: bool) {
+    let stack = match vector {
+        14 => 2,
+        2 => 3,
+        8 => 4,
+        1 | 3 => 5,
+        32.. => 6,
+        _ => 1,
+    };
+    let entry = (&raw const interrupt_stubs).addr() as u64 + u64::from(vector) * 16;
+    // Offset, selector of 64-bit code, stack, type 14 (interrupt gate).
+    let low = (entry & 0xffff) | 8 << 16 | stack << 32 | 0xe << 40 | (entry >> 16 & 0xffff) << 48;
+    let gate = Gate { low: low | if present { GATE_PRESENT } else { 0 }, high: entry >> 32 };
+    // SAFETY: inside the table; one CPU, and the processor reads a gate only when its vector comes.
+    unsafe { GATES.get().cast::<Gate>().add(vector.into()).write_volatile(gate) };
+}
+
+/// The name that the entries call. Exceptions go to whoever expects them; all else is counted.
+#[unsafe(no_mangle)]
+extern "C" fn micro_interrupt(frame: &mut Frame) {
+    let vector = frame.vector as u8;
+    HITS[usize::from(vector)].fetch_add(1, Ordering::Relaxed);
+    if vector < 32 && vector != 2 {
+        faults::arrived(frame, Cr2::read_raw());
+        return;
+    }
+    if vector != 2 {
+        match CONTROLLER.load(Ordering::Relaxed) {
+            controller if controller == Controller::Pic as u8 => pic::end_of_interrupt(vector),
+            controller if controller == Controller::Apic as u8 => apic::end_of_interrupt(),
+            _ => {}
+        }
+    }
+}
+
+/// Says who hears of the end of interrupts from now on, and forgets what came.
+pub(crate) fn expect_from(controller: Controller) {
+    CONTROLLER.store(controller as u8, Ordering::Relaxed);
+    for hits in &HITS {
+        hits.store(0, Ordering::Relaxed);
+    }
+}
+
+/// How often a vector came since [`expect_from`].
+pub(crate) fn hits(vector: u8) -> u64 {
+    HITS[usize::from(vector)].load(Ordering::Relaxed)
+}
+
+/// The counter behind [`hits`], for assembly.
+pub(crate) fn counter(vector: u8) -> *const u64 {
+    HITS[usize::from(vector)].as_ptr()
+}

@@ -1,0 +1,43 @@
+//! Micro guests: a tiny kernel that boots by PVH in a blink, does what its command line names, says on COM1 what came of
+//! it, and switches the machine off.
+//!
+//! ```text
+//! test=cpuid,paging    these trials, in this order; `all` for every one that comes to an end (the default)
+//! ```
+//!
+//! Each trial says one of
+//! ```text
+//! micro NAME ok
+//! micro NAME FAILED: what was expected and what was found
+//! ```
+//! and before it, where it measures or finds something, `micro NAME figure=KEY VALUE`, `micro NAME found: …`, or `micro NAME begins` where it
+//! never ends. The last line is `micro done: N ok, M failed`.
+//!
+//! It runs under any hypervisor and under plain emulators, whose processors are sometimes more lenient than the
+//! architecture: what such a machine does differently is printed as found, while under KVM's signature (which Godwit carries) it fails.
+#![no_std]
+#![no_main]
+// The memory functions below must not be compiled into calls of themselves.
+#![no_builtins]
+#![allow(unsafe_code, reason = "a kernel: it is nothing but tables, ports and registers of its machine")]
+
+mod acpi;
+mod apic;
+mod asked;
+mod console;
+mod environment;
+mod faults;
+mod interrupts;
+// The image's own: there is one such file in the project.
+#[path = "../../../../hypervisor/image/src/memory_functions.rs"]
+mod memory_functions;
+mod mode_switch;
+mod pic;
+mod pit;
+mod single;
+mod start;
+mod start_info;
+mod time;
+mod trial;
+mod trials;
+mod window;

@@ -1,0 +1,70 @@
+//! Time: the ACPI timer as the clock that the others are held against.
+
+use core::{arch::x86_64::_rdtsc, hint::spin_loop};
+
+use x86_64::instructions::port::Port;
+
+use crate::acpi;
+
+/// Ticks of the ACPI timer in a second (ACPI 6.5, 4.8.2.1).
+const TIMER_HZ: u64 = 3_579_545;
+/// The timer counts in 24 bits at least.
+const TIMER_MASK: u32 = 0xff_ffff;
+
+/// The time stamp counter.
+pub(crate) fn tsc() -> u64 {
+    // SAFETY: the counter is there on every x86-64 processor, and CR4.TSD is clear.
+    unsafe { _rdtsc() }
+}
+
+/// Time that has passed, in ACPI timer ticks; look at it more than once in 4 seconds.
+pub(crate) struct Stopwatch {
+    last: u32,
+    ticks: u64,
+}
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self { last: timer(), ticks: 0 }
+    }
+
+    /// Microseconds since the start.
+    pub(crate) fn microseconds(&mut self) -> u64 {
+        let now = timer();
+        self.ticks += u64::from(now.wrapping_sub(self.last) & TIMER_MASK);
+        self.last = now;
+        self.ticks * 1_000_000 / TIMER_HZ
+    }
+}
+
+fn timer() -> u32 {
+    let Some(port) = acpi::timer_port() else { return 0 };
+    // SAFETY: the FADT says that this is the timer; reading it changes nothing.
+    unsafe { Port::<u32>::new(port).read() }
+}
+
+/// Waits until `is_so`, `milliseconds` at most; says whether it came.
+pub(crate) fn wait(milliseconds: u64, mut is_so: impl FnMut() -> bool) -> bool {
+    let mut watch = Stopwatch::start();
+    loop {
+        // Most looks need no exit, so that interrupts arrive in guest code as well.
+        for _ in 0..1000 {
+            if is_so() {
+                return true;
+            }
+            spin_loop();
+        }
+        if watch.microseconds() > milliseconds * 1000 {
+            return is_so();
+        }
+    }
+}
+
+/// TSC ticks in a second, measured over `milliseconds`.
+pub(crate) fn tsc_hz(milliseconds: u64) -> u64 {
+    let mut watch = Stopwatch::start();
+    let start = tsc();
+    wait(milliseconds, || false);
+    let ticks = tsc() - start;
+    ticks * 1_000_000 / watch.microseconds().max(1)
+}

@@ -1,0 +1,99 @@
+//! KVM's paravirtual clock (Linux `Documentation/virt/kvm/x86/msr.rst`): it runs at the right pace and never goes back.
+
+use core::sync::atomic::{Ordering, fence};
+
+use x86_64::registers::model_specific::Msr;
+
+use crate::{
+    asked::Asked,
+    environment::{self, cpuid},
+    single::Single,
+    time::{Stopwatch, tsc, wait},
+    trial::{Outcome, check, figure, found},
+};
+
+const WALL_CLOCK: u32 = 0x4b56_4d00;
+const SYSTEM_TIME: u32 = 0x4b56_4d01;
+/// Leaf 0x40000001, EAX: the two registers above exist.
+const CLOCK_SOURCE_2: u32 = 1 << 3;
+/// 2020-01-01, in seconds since 1970: the wall clock is at least as late.
+const YEAR_2020_S: u32 = 1_577_836_800;
+
+static PAGE: Single<[u64; 512]> = Single::new([0; 512]);
+
+/// `pvclock_vcpu_time_info`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct TimeInfo {
+    version: u32,
+    pad: u32,
+    tsc_timestamp: u64,
+    system_time_ns: u64,
+    multiplier: u32,
+    shift: i8,
+    flags: u8,
+    pad2: [u8; 2],
+}
+
+pub(super) fn run(asked: &Asked<'_>) -> Outcome {
+    if !environment::get().is_strict() || cpuid(0x4000_0001, 0).eax & CLOCK_SOURCE_2 == 0 {
+        found!("KVM's clock is not offered");
+        return Ok(());
+    }
+    wall_clock()?;
+    // SAFETY: leaf 0x40000001 offers the register; the page is this trial's.
+    unsafe { Msr::new(SYSTEM_TIME).write(PAGE.address() | 1) };
+    let result = system_time(asked.number("exits", 2000));
+    // SAFETY: as above; bit 0 clear switches it off before the page is used for anything else.
+    unsafe { Msr::new(SYSTEM_TIME).write(0) };
+    result
+}
+
+fn wall_clock() -> Outcome {
+    let at = PAGE.get().cast::<u32>();
+    // SAFETY: leaf 0x40000001 offers the register; the page is this trial's.
+    let [version, seconds, nanoseconds] = unsafe {
+        Msr::new(WALL_CLOCK).write(PAGE.address());
+        [at.read_volatile(), at.add(1).read_volatile(), at.add(2).read_volatile()]
+    };
+    check!(version % 2 == 0, "the wall clock is left in the middle of an update, version {version}");
+    check!(nanoseconds < 1_000_000_000, "the wall clock has {nanoseconds} ns in a second");
+    check!(seconds > YEAR_2020_S, "the guest started {seconds} s after 1970");
+    Ok(())
+}
+
+fn system_time(exits: u64) -> Outcome {
+    let mut last = now()?;
+    for _ in 0..exits {
+        cpuid(0, 0);
+        let next = now()?;
+        check!(next >= last, "the clock went from {last} ns back to {next} ns");
+        last = next;
+    }
+    let mut watch = Stopwatch::start();
+    let start = now()?;
+    wait(50, || false);
+    let (clock_us, us) = ((now()? - start) / 1000, watch.microseconds());
+    check!(clock_us.abs_diff(us) < us / 20, "the clock counted {clock_us} us in {us} us");
+    figure("clock_us_in_50_ms", clock_us);
+    Ok(())
+}
+
+/// Nanoseconds by the page. The version is odd while the host writes it, and another one afterwards.
+fn now() -> Result<u64, crate::trial::Failed> {
+    for _ in 0..1000 {
+        let at = PAGE.get().cast::<TimeInfo>();
+        // SAFETY: the page is this trial's; the host writes it only while this CPU does not run.
+        let info = unsafe { at.read_volatile() };
+        fence(Ordering::SeqCst);
+        // SAFETY: as above.
+        let version = unsafe { (&raw const (*at).version).read_volatile() };
+        if info.version % 2 == 0 && info.version == version && info.multiplier != 0 {
+            let ticks = tsc().wrapping_sub(info.tsc_timestamp);
+            let shifted = if info.shift < 0 { ticks >> -info.shift } else { ticks << info.shift };
+            let ns = ((u128::from(shifted) * u128::from(info.multiplier)) >> 32) as u64;
+            return Ok(info.system_time_ns.wrapping_add(ns));
+        }
+    }
+    Err(crate::trial::failed(format_args!("the clock's page is never complete")))
+}

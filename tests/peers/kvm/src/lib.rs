@@ -1,0 +1,196 @@
+//! The peer that Godwit is measured beside: Linux KVM with QEMU, in the same emulated host, with the same guest.
+//!
+//! A [`Peer`] is an emulated host that runs Debian's kernel with KVM (SVM and nested paging) and starts guests under QEMU when
+//! asked. The guest is the very kernel and initramfs that Godwit runs. `cargo xtask` puts the files together.
+#![forbid(unsafe_code)]
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use godwit_lab::{GuestLine, HostSpec, MemorySize, RunningHost, StampedLine};
+
+/// How long the host may take until it takes commands.
+const BOOT: Duration = Duration::from_secs(180);
+/// How long a guest may take from its start to its end.
+const GUEST: Duration = Duration::from_secs(300);
+/// The host's RAM: itself, QEMU, and a guest of 1 GiB.
+const HOST_MIB: u64 = 2560;
+
+/// What the peer's host boots.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerFiles {
+    /// Its kernel, with a PVH entry; the guest's as well.
+    pub vmlinux: PathBuf,
+    /// Its initramfs: KVM, QEMU, and the guest's files.
+    pub host_initramfs: PathBuf,
+}
+
+impl PeerFiles {
+    /// The files that `cargo xtask` leaves in `output`, the repository's `target/godwit`.
+    pub fn in_output(output: &Path) -> Self {
+        Self { vmlinux: output.join("linux/vmlinux"), host_initramfs: output.join("peer-host.cpio") }
+    }
+}
+
+/// An emulated host with KVM. Dropping it ends it.
+#[derive(Debug)]
+pub struct Peer {
+    host: RunningHost,
+    /// What it said of itself: nested paging, KVM, QEMU's version.
+    description: String,
+}
+
+/// What a guest did from its start to its end.
+#[derive(Clone, Debug)]
+pub struct GuestRun {
+    /// From its first instruction to its first line of user space, stamped by the lab.
+    pub boot: Duration,
+    /// Everything on its console.
+    pub lines: Vec<StampedLine>,
+}
+
+impl GuestRun {
+    /// What one CPUID exit costs, in nanoseconds, by each measurement of the guest; empty without `bench=`.
+    pub fn cpuid_exit_ns(&self) -> Vec<u64> {
+        let lines = self.lines.iter().filter_map(|line| GuestLine::parse(&line.text));
+        lines
+            .filter_map(|line| match line {
+                GuestLine::CpuidExit { ns, .. } => Some(ns),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl Peer {
+    /// Boots the host and waits until it takes commands.
+    ///
+    /// # Errors
+    /// It does not come that far, or has no nested paging: its figures would be another machine's.
+    pub fn start(files: &PeerFiles) -> Result<Self> {
+        let spec = HostSpec {
+            memory: MemorySize::from_mib(HOST_MIB)?,
+            module: Some(files.host_initramfs.clone()),
+            command_line: ["console=ttyS0", "quiet", "nokaslr", "mitigations=off", "panic=-1"]
+                .map(str::to_owned)
+                .into(),
+            ..HostSpec::new("kvm", &files.vmlinux)?
+        };
+        let host = RunningHost::start(&spec)?;
+        let ready =
+            host.expect_line("the peer's ready line", |line| line.starts_with("peer: ready "), BOOT)?;
+        let description = ready.text.trim_start_matches("peer: ready ").to_owned();
+        ensure!(
+            description.contains("npt=Y") && description.contains("kvm=/dev/kvm"),
+            "the peer's host has no KVM with nested paging: {description}\n{}",
+            ready.before
+        );
+        Ok(Self { host, description })
+    }
+
+    /// What the host said of itself.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Runs one guest with `memory` and the kernel's command line `words`, which must make it end.
+    ///
+    /// # Errors
+    /// It does not start, reports something bad, fails, or does not end.
+    pub fn run(&self, memory: MemorySize, words: &str) -> Result<GuestRun> {
+        let before = self.host.stamped_lines().len();
+        self.host.type_bytes(format!("run {} {words}\n", memory.mib()).as_bytes())?;
+        let end = self.host.expect_line(
+            "the end of the peer's guest",
+            |line| line.starts_with("peer: guest ended "),
+            GUEST,
+        )?;
+        ensure!(end.text == "peer: guest ended 0", "{}:\n{}", end.text, end.before);
+        let lines = self.host.stamped_lines().split_off(before);
+        GuestRun::read(lines).with_context(|| format!("the peer's guest printed:\n{}", end.before))
+    }
+
+    /// Seconds from the first instruction of a guest with `memory` to its first line of user space, stamped by the lab.
+    ///
+    /// # Errors
+    /// As [`Peer::run`].
+    pub fn boot_seconds(&self, memory: MemorySize) -> Result<f64> {
+        Ok(self.run(memory, GUEST_WORDS)?.boot.as_secs_f64())
+    }
+
+    /// Nanoseconds of a CPUID exit: the median of what the guest measures with `exits` of them at a time.
+    ///
+    /// # Errors
+    /// As [`Peer::run`].
+    pub fn cpuid_exit_ns(&self, exits: u32) -> Result<u64> {
+        let run = self.run(MemorySize::from_mib(256)?, &format!("{GUEST_WORDS} bench={exits}"))?;
+        let mut measured = run.cpuid_exit_ns();
+        measured.sort_unstable();
+        measured.get(measured.len() / 2).copied().ok_or_else(|| anyhow!("the guest measured nothing"))
+    }
+}
+
+/// The command line of a measured guest: what it does not print costs no exits, and it ends when all is done. Give Godwit's guest
+/// the same.
+pub const GUEST_WORDS: &str = "console=ttyS0 quiet panic=-1 poweroff=0";
+
+impl GuestRun {
+    /// Finds the guest's start and its first line of user space among the host's lines.
+    fn read(lines: Vec<StampedLine>) -> Result<Self> {
+        let start = lines.iter().find(|line| line.text == "peer: guest starts");
+        let start = start.context("it was never started")?.at;
+        let mut user_space = None;
+        for line in &lines {
+            match GuestLine::parse(&line.text) {
+                Some(GuestLine::UserSpace { .. }) => user_space = user_space.or(Some(line.at)),
+                Some(GuestLine::Bad(text)) => bail!("the guest reports: {text}"),
+                _ => {}
+            }
+        }
+        let user_space = user_space.context("it did not come to user space")?;
+        Ok(Self { boot: user_space.saturating_duration_since(start), lines })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn lines(texts: &[&str]) -> Vec<StampedLine> {
+        let began = Instant::now();
+        let after = |seconds: u64| began + Duration::from_secs(seconds);
+        (0..).zip(texts).map(|(at, text)| StampedLine { at: after(at), text: (*text).to_owned() }).collect()
+    }
+
+    #[test]
+    fn a_run_is_measured_from_start_to_user_space() {
+        let run = GuestRun::read(lines(&[
+            "peer: guest starts",
+            "[    0.000000] kernel",
+            "godwit-guest: user space 1000",
+            "bench 0 cpuid_ns 100",
+            "bench 1 cpuid_ns 90",
+            "bench done",
+        ]));
+        let run = run.unwrap();
+        assert_eq!((run.boot, run.cpuid_exit_ns()), (Duration::from_secs(2), vec![100, 90]));
+    }
+
+    #[test]
+    fn a_run_that_went_wrong_is_no_figure() {
+        let cases = [
+            (&["godwit-guest: user space 1"][..], "never started"),
+            (&["peer: guest starts"], "user space"),
+            (&["peer: guest starts", "godwit-guest: user space 1", "CLOCK BACK 2 1"], "CLOCK BACK"),
+        ];
+        for (texts, part) in cases {
+            let error = GuestRun::read(lines(texts)).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `cargo xtask linux`: the Linux test guest by itself.
+
+use std::{os::unix::process::CommandExt, process::Command, time::Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use godwit_lab::{HostSpec, MemorySize};
+use godwit_peer_kvm::{Peer, PeerFiles};
+
+use crate::{process, setup};
+
+/// Whether and how to boot it.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Boot it in plain QEMU on this terminal, without Godwit
+    #[arg(long)]
+    boot: bool,
+    /// Measure it under the peer, Linux KVM with QEMU in an emulated host: boots and exits, so many of each
+    #[arg(long, value_name = "RUNS", conflicts_with = "boot")]
+    peer: Option<u32>,
+    /// RAM with `--boot` and `--peer`, in MiB or GiB
+    #[arg(long, default_value = "256MiB")]
+    memory: MemorySize,
+    /// Words for the guest with `--boot`: heartbeat=MS spin=1 write=MIB rate=PAGES_PER_S fill=MIB echo=1 shell=1 bench=N
+    /// poweroff=MS
+    #[arg(long, default_value = "heartbeat=1000", value_name = "WORDS")]
+    cmdline: String,
+}
+
+/// Fetches the kernel, builds the initramfs, says where they lie, and boots them where that was asked for.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    setup::ensure()?;
+    let linux = super::kernel(&mut |line| println!("{line}"))?;
+    let initramfs = super::initramfs(&linux)?;
+    println!("{}", linux.version);
+    println!("PVH kernel  {}", linux.vmlinux().display());
+    println!("bzImage     {}", linux.vmlinuz().display());
+    println!("initramfs   {} ({} KiB)", initramfs.path.display(), initramfs.bytes / 1024);
+    if let Some(runs) = options.peer {
+        return measure_peer(&super::peer(&linux, &initramfs)?, options.memory, runs);
+    }
+    if !options.boot {
+        return Ok(());
+    }
+    let spec = HostSpec {
+        memory: options.memory,
+        command_line: ["console=ttyS0", "panic=-1"]
+            .into_iter()
+            .chain(options.cmdline.split_whitespace())
+            .map(str::to_owned)
+            .collect(),
+        module: Some(initramfs.path),
+        ..HostSpec::new("plain", linux.vmlinux())?
+    };
+    let mut command = Command::new(&spec.emulator.program);
+    command.args(spec.arguments()).args(["-serial", "mon:stdio"]);
+    println!("Ctrl-A x ends QEMU at once");
+    let shown = process::shown(&command);
+    // Returns only when it could not.
+    Err(command.exec()).with_context(|| format!("cannot start {shown}"))
+}
+
+/// Exits that one measurement takes together.
+const EXITS: u32 = 2000;
+
+fn measure_peer(files: &PeerFiles, memory: MemorySize, runs: u32) -> Result<()> {
+    let began = Instant::now();
+    let peer = Peer::start(files)?;
+    println!("the peer is ready after {:.1} s: {}", began.elapsed().as_secs_f32(), peer.description());
+    for run in 1..=runs {
+        println!("{run}: {memory} to user space in {:.2} s", peer.boot_seconds(memory)?);
+        println!("{run}: a CPUID exit takes {:.1} µs", peer.cpuid_exit_ns(EXITS)? as f64 / 1000.0);
+    }
+    Ok(())
+}
