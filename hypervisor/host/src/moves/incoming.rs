@@ -219,8 +219,11 @@ impl Incoming {
             state.roster.add(Entry::new(description.clone(), origin));
         }
         if let Some(entry) = state.roster.find_mut(name) {
-            entry.cpu = Some(cpu);
             entry.phase = Phase::Arriving;
+        }
+        let is_foreign = state.roster.give_cpu(name, cpu);
+        if let Some(slot) = state.guests.slot(cpu) {
+            slot.console.lock().begin(is_foreign);
         }
         self.agreed = Some(Agreed { description, baseline, cpu });
         self.held = Held::Zeroing { ram, segment: 0, frame: 0 };
