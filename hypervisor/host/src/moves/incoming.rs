@@ -226,8 +226,11 @@ impl Incoming {
         }
         let mut before = Phase::Stopped(None);
         if let Some(entry) = state.roster.find_mut(name) {
-            entry.cpu = Some(cpu);
             before = core::mem::replace(&mut entry.phase, Phase::Arriving);
+        }
+        let is_foreign = state.roster.give_cpu(name, cpu);
+        if let Some(slot) = state.guests.slot(cpu) {
+            slot.console.lock().begin(is_foreign);
         }
         self.agreed = Some(Agreed { description, baseline, cpu, before });
         self.held = Held::Zeroing { ram, segment: 0, frame: 0 };
