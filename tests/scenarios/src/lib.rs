@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod linux;
+pub mod pair;
 
 use std::{
     env,

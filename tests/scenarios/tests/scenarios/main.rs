@@ -8,6 +8,7 @@ mod linux_guest;
 mod log;
 mod micro;
 mod monitor;
+mod moves;
 mod network;
 mod odd_machines;
 mod power;
