@@ -5,6 +5,7 @@
 
 pub mod linux;
 pub mod pair;
+pub mod random;
 
 use std::{
     env,

@@ -59,10 +59,10 @@ impl GuestSpec {
         }
     }
 
-    /// The Linux test guest with 64 MiB, called [`GUEST`], which does what these words say; it starts with its host.
+    /// The Linux test guest with 96 MiB, called [`GUEST`], which does what these words say; it starts with its host.
     pub fn linux(words: &str) -> Self {
         Self {
-            memory_mib: 64,
+            memory_mib: 96,
             kernel: Kernel::Linux,
             command_line: format!("console=ttyS0 quiet panic=-1 {words}"),
             ..Self::micro("")

@@ -9,6 +9,7 @@ mod log;
 mod micro;
 mod monitor;
 mod moves;
+mod moves_fifty;
 mod network;
 mod odd_machines;
 mod power;
