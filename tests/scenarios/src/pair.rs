@@ -308,7 +308,11 @@ impl<'h> GuestConsole<'h> {
     /// The host does not let go.
     pub fn leave(self) -> Result<()> {
         self.host.type_bytes(LEAVE)?;
-        self.host.expect_line("the end of the console", |line| line.starts_with("left the console"), ANSWER)?;
+        self.host.expect_line(
+            "the end of the console",
+            |line| line.starts_with("left the console"),
+            ANSWER,
+        )?;
         self.host.wait_prompt(ANSWER)?;
         Ok(())
     }

@@ -48,7 +48,12 @@ fn a_guest_moves_and_comes_back() -> Result<()> {
         console.leave()?;
         move_guest(here, there)?;
         ensure_state(there, "running")?;
-        ensure!(guest_raw(there, "leaves")? == leaves, "{:?} became {:?}", leaves, guest_raw(there, "leaves")?);
+        ensure!(
+            guest_raw(there, "leaves")? == leaves,
+            "{:?} became {:?}",
+            leaves,
+            guest_raw(there, "leaves")?
+        );
     }
     let console = GuestConsole::enter(north)?;
     await_beat(&console, 12)?;
