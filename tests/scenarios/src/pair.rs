@@ -318,6 +318,22 @@ impl<'h> GuestConsole<'h> {
     }
 }
 
+/// Fails unless the micro guest `heartbeat` goes on beating on `host`.
+///
+/// # Errors
+/// No new beat came.
+pub fn ensure_beats(host: &RunningHost) -> Result<()> {
+    let number = |line: &str| line.strip_prefix("beat ")?.split(' ').next()?.parse::<u64>().ok();
+    let console = GuestConsole::enter(host)?;
+    host.expect_line("a beat", |line| number(line).is_some(), ANSWER)?;
+    console.leave()?;
+    let shown = console_lines(host).iter().filter_map(|line| number(line)).max().unwrap_or(0);
+    // The last line of a visit is not counted, and may have been whole.
+    let console = GuestConsole::enter(host)?;
+    host.expect_line("another beat", |line| number(line).is_some_and(|beat| beat > shown + 2), ANSWER)?;
+    console.leave()
+}
+
 /// Every whole line that the guest wrote to consoles of `host`, in order; those that were shown twice come twice. The last
 /// line of each visit is left out: leaving cuts it.
 pub fn console_lines(host: &RunningHost) -> Vec<String> {
