@@ -108,6 +108,13 @@ fn step_start(state: &mut HostState<'_, '_>, index: usize) -> bool {
     busy
 }
 
+/// Has the guest of `cpu` looked at in the next turn.
+pub(crate) fn look_again(state: &HostState<'_, '_>, cpu: CpuNumber) {
+    if let Some(slot) = state.guests.slot(cpu) {
+        slot.notify(state.machine);
+    }
+}
+
 /// Looks at the guest of `cpu`: what came to an end by itself is cleared away or started again.
 fn look(state: &mut HostState<'_, '_>, cpu: CpuNumber) {
     let ended = state.guests.with_guest(state.machine, cpu, |guest| guest.state);
