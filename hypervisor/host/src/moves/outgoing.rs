@@ -189,8 +189,7 @@ impl Outgoing {
         self.say(state);
         if self.free_when_sent && state.network.as_ref().is_ok_and(|network| network.unfinished() == 0) {
             self.free_when_sent = false;
-            let why = format!("it runs on {} now", self.to);
-            guests::stop(state, &self.guest, Some(why));
+            guests::went_away(state, &self.guest, &self.to);
         }
         busy
     }

@@ -12,3 +12,4 @@ mod network;
 mod odd_machines;
 mod power;
 mod selftests;
+mod world_switch;

@@ -129,7 +129,7 @@ fn every_change_makes_its_part_dirty_for_one_entry() {
         (Clean::CR2, |guest| guest.vcpu.set_cr2(0x1000)),
         (Clean::VIRTUAL_INTERRUPT, |guest| guest.vcpu.set_task_priority(5)),
         (Clean::VIRTUAL_INTERRUPT | Clean::INTERCEPTS, |guest| {
-            guest.vcpu.request_window(Some(Window::Interrupts))
+            guest.vcpu.request_window(Some(Window::Interrupts));
         }),
         (Clean::INTERCEPTS, |guest| guest.vcpu.set_tsc_offset(99)),
         (Clean::INTERCEPTS, |guest| guest.cpu.0.lock().unwrap().tsc_ahead = 7),
