@@ -7,6 +7,7 @@ use godwit_guest::{
 
 use super::{
     GuestTable,
+    counters::Behind,
     exits::{self, Next},
     guest::{End, Guest, RunState},
     slots::Slot,
@@ -68,7 +69,7 @@ impl Runner {
             self.arm(machine, deadline);
             let exit = guest.vcpu.run(guest.tables.root());
             if exit.reason == Reason::Host {
-                guest.exits.count(&exit.reason, false);
+                guest.exits.count(&exit.reason, Behind::Nothing);
                 // It may have been the timer, which is then no longer set.
                 self.armed = None;
                 return Rest::None;

@@ -10,6 +10,7 @@ use godwit_guest::{
     bundle::{FileSum, SumError},
     cpu::Activity,
     description::GuestDescription,
+    emulate::KnownCode,
     file::File,
     layout::LayoutError,
     loader::{self, FileRole, LoadError, LoadPlan, PlacedTables},
@@ -315,6 +316,7 @@ pub(crate) fn assemble(
         msr_policy: MsrPolicy::new(),
         state: RunState::Running,
         exits: ExitCounters::default(),
+        known_code: KnownCode::default(),
     }))
 }
 

@@ -89,20 +89,20 @@ impl<'a, 'm> Job<'a, 'm> for Watch {
                 return Ok(Step::WaitUntil(self.next));
             }
             Standing::Done { paused_ns } => {
-                let sent = progress.frames_done.saturating_sub(progress.zero_frames);
+                let sent_frames = progress.frames_done.saturating_sub(progress.zero_frames);
                 let total_ms = now.since(one.started()).as_millis();
                 writeln!(
                     out,
                     "\r{} runs on {}: {} sent, {} zero and not sent; stood still for {} ms of {total_ms} ms\x1b[K",
                     self.guest,
                     one.to,
-                    Size::from_frames(sent),
+                    Size::from_frames(sent_frames),
                     Size::from_frames(progress.zero_frames),
                     paused_ns / 1_000_000,
                 )?;
                 writeln!(
                     out,
-                    "  {} page bytes in {} datagrams, {} of them sent again; {} acknowledgements",
+                    "  {} page bytes of {sent_frames} frames in {} datagrams, {} of them sent again; {} acknowledgements",
                     progress.page_bytes, progress.datagrams, progress.repeated, progress.acknowledgements
                 )?;
             }
