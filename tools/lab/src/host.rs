@@ -184,8 +184,8 @@ impl RunningHost {
         self.watch_prompt(within, |_| ())
     }
 
-    /// As [`RunningHost::wait_prompt`], and shows `seen` the unfinished line whenever it changes: a command that tells of its
-    /// progress writes it anew again and again.
+    /// As [`RunningHost::wait_prompt`], and shows `seen` the unfinished line whenever it was written anew, as a command does
+    /// that tells of its progress.
     ///
     /// # Errors
     /// As [`RunningHost::expect`].

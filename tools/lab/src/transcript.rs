@@ -131,8 +131,8 @@ impl Transcript {
     }
 
     /// Waits until the line under the cursor is exactly `line`, as a prompt is; the next search starts with that line. Shows `seen`
-    /// each other line that stands there meanwhile, as a line about progress does; one that is there only for a moment may be
-    /// passed over.
+    /// each other line that is written there meanwhile up to an erased end, as a line about progress is; one that is there only
+    /// for a moment may be passed over.
     pub(crate) fn watch_current_line(
         &self,
         line: &str,
@@ -145,7 +145,7 @@ impl Transcript {
             let finished_bytes = state.screen.finished().len();
             let current = &text[finished_bytes..];
             if current != line {
-                if current != last {
+                if state.screen.is_drawn() && current != last {
                     seen(current);
                     current.clone_into(&mut last);
                 }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_line_that_is_written_anew_can_be_watched() {
         let (mut stream, transcript) = pair();
-        stream.write_all(b"10 %").unwrap();
+        stream.write_all(b"10 %\x1b[K").unwrap();
         transcript.expect("10 %", soon()).unwrap();
         let mut lines = Vec::new();
         let found = transcript.watch_current_line("a> ", soon(), |line| {

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Result, bail, ensure};
-use godwit_lab::GuestLine;
 
 /// Heartbeats as a console showed them: when each was, by the guest's CLOCK_MONOTONIC in ns.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -20,11 +19,9 @@ pub(super) struct LongestGap {
 }
 
 impl Beats {
-    /// Takes note of a line, if it is a heartbeat; the same line may come again.
-    pub(super) fn hear(&mut self, line: &str) {
-        if let Some(GuestLine::Beat { number, ns }) = GuestLine::parse(line) {
-            self.times_ns.insert(number, ns);
-        }
+    /// Takes note of a beat; whether it is new, since a console may show one again.
+    pub(super) fn hear(&mut self, number: u64, ns: u64) -> bool {
+        self.times_ns.insert(number, ns).is_none()
     }
 
     /// The number of the last one.
@@ -42,12 +39,9 @@ impl Beats {
         self.times_ns.range(number..).filter(|(beat, _)| **beat > number).count()
     }
 
-    /// The beats from `number` on, each as a line for people.
-    pub(super) fn lines_from(&self, number: u64) -> impl Iterator<Item = (u64, String)> {
-        self.times_ns.range(number..).map(|(number, ns)| {
-            let ms = ns / 1_000_000;
-            (*number, format!("beat {number} at {}.{:03} s by the guest's clock", ms / 1000, ms % 1000))
-        })
+    /// The beats from `number` on: their numbers, and when they were in ns.
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = (u64, u64)> {
+        self.times_ns.range(number..).map(|(number, ns)| (*number, *ns))
     }
 
     /// The longest time between two beats that follow each other, from `number` on.
@@ -83,15 +77,15 @@ impl Beats {
 mod tests {
     use super::*;
 
-    fn beats(lines: &[&str]) -> Beats {
-        let mut beats = Beats::default();
-        lines.iter().for_each(|line| beats.hear(line));
-        beats
+    fn beats(heard: &[(u64, u64)]) -> Beats {
+        Beats { times_ns: heard.iter().copied().collect() }
     }
 
     #[test]
     fn beats_without_a_gap_are_fine() {
-        let beats = beats(&["noise", "beat 3 1000000", "beat 4 2000000", "beat 4 2000000", "beat 5 9000000"]);
+        let mut beats = beats(&[(3, 1_000_000), (4, 2_000_000)]);
+        assert!(!beats.hear(4, 2_000_000));
+        assert!(beats.hear(5, 9_000_000));
         beats.check().unwrap();
         assert_eq!((beats.last(), beats.count_after(3)), (Some(5), 2));
         assert_eq!(
@@ -99,18 +93,17 @@ mod tests {
             Some(LongestGap { before_beat: 5, gap: Duration::from_millis(7) })
         );
         assert_eq!(beats.longest_gap_from(5), None);
-        let lines: Vec<_> = beats.lines_from(5).collect();
-        assert_eq!(lines, [(5, "beat 5 at 0.009 s by the guest's clock".to_owned())]);
+        assert_eq!(beats.from(5).collect::<Vec<_>>(), [(5, 9_000_000)]);
     }
 
     #[test]
     fn a_missing_beat_and_a_clock_that_goes_back_are_found() {
-        for (lines, word) in [
+        for (heard, word) in [
             (&[][..], "no beat"),
-            (&["beat 1 10", "beat 3 20"], "one is missing"),
-            (&["beat 1 10", "beat 2 10"], "went back"),
+            (&[(1, 10), (3, 20)], "one is missing"),
+            (&[(1, 10), (2, 10)], "went back"),
         ] {
-            let error = beats(lines).check().unwrap_err().to_string();
+            let error = beats(heard).check().unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
     }

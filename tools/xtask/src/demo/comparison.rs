@@ -2,7 +2,10 @@
 
 use godwit_lab::RawFrames;
 
-use super::{moment::Moment, report::GuestReport};
+use super::{
+    moment::Moment,
+    report::{GuestReport, LEAF_SIZES},
+};
 
 /// Columns of the first column, and of each other.
 const LABEL_COLUMNS: usize = 34;
@@ -24,7 +27,7 @@ pub(super) fn table(guest: &str, moments: &[Moment]) -> String {
         let usable = frames.free_blocks() as u64 * (RawFrames::BLOCK_BYTES / RawFrames::FRAME_BYTES);
         percent(usable, frames.free_frames)
     });
-    for (index, size) in ["1 GiB", "2 MiB", "4 KiB"].into_iter().enumerate() {
+    for (index, size) in LEAF_SIZES.into_iter().enumerate() {
         let label = format!("{guest}: leaves of {size}");
         table += &row(&label, moments, |moment| here(moment, |guest| guest.leaves[index].to_string()));
     }

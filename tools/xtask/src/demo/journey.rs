@@ -33,6 +33,8 @@ pub(super) struct Journey<'l> {
 pub(super) struct Moved {
     /// How long the guest stood still, as the source says.
     pub(super) paused: Duration,
+    /// Bytes of the guest's memory that were sent.
+    pub(super) page_bytes: u64,
     /// Ethernet bytes that both hosts sent meanwhile.
     pub(super) wire_bytes: u64,
 }
@@ -56,19 +58,24 @@ impl Journey<'_> {
         let mut beats = Beats::default();
         let (mut is_up, mut is_filled) = (false, false);
         self.open_console(self.source)?;
+        println!("  Linux boots ...");
         self.listen(self.source, "the guest's beats", |line| {
-            beats.hear(line);
-            is_up |= matches!(GuestLine::parse(line), Some(GuestLine::UserSpace { .. }));
-            is_filled |= matches!(GuestLine::parse(line), Some(GuestLine::FillOk { .. }));
+            match GuestLine::parse(line) {
+                Some(GuestLine::UserSpace { ns }) if !is_up => {
+                    is_up = true;
+                    println!("  Linux started its first program {}", at(ns));
+                }
+                Some(GuestLine::Beat { number, ns }) => {
+                    if beats.hear(number, ns) && beats.count() <= SHOWN {
+                        println!("  beat {number} {}", at(ns));
+                    }
+                }
+                Some(GuestLine::FillOk { .. }) => is_filled = true,
+                _ => {}
+            }
             is_up && is_filled && beats.count() >= SHOWN
         })?;
         self.leave_console(self.source)?;
-        let lines: Vec<_> = beats.lines_from(0).collect();
-        let hidden = lines.len() - SHOWN;
-        if hidden > 0 {
-            println!("  … ({hidden} beats)");
-        }
-        lines[hidden..].iter().for_each(|(_, line)| println!("  {line}"));
         Ok(beats)
     }
 
@@ -89,7 +96,9 @@ impl Journey<'_> {
         let arrived = said.lines().any(|line| line.starts_with(&format!("{guest} runs on {to}")));
         ensure!(arrived, "{guest} did not move; {} says above why", self.source.name());
         let paused = paused(&said).with_context(|| format!("no pause in what it says:\n{said}"))?;
-        Ok(Moved { paused, wire_bytes: self.bytes_sent()? - before })
+        let page_bytes =
+            page_bytes(&said).with_context(|| format!("no page bytes in what it says:\n{said}"))?;
+        Ok(Moved { paused, page_bytes, wire_bytes: self.bytes_sent()? - before })
     }
 
     /// Waits at the destination until the guest has beaten on and checked its memory there; shows the beats since `last`.
@@ -97,11 +106,16 @@ impl Journey<'_> {
     /// # Errors
     /// It does not go on, or something was lost on the way.
     pub(super) fn watch_arrival(&self, last: u64, moved: &Moved) -> Result<Account> {
-        // The console travels with its guest and is shown from its beginning.
+        println!(
+            "  (the console travelled with its guest: it shows again what was said on {})",
+            self.source.name()
+        );
         let mut beats = Beats::default();
         self.open_console(self.destination)?;
         self.listen(self.destination, "beats after the move", |line| {
-            beats.hear(line);
+            if let Some(GuestLine::Beat { number, ns }) = GuestLine::parse(line) {
+                beats.hear(number, ns);
+            }
             let gap = beats.longest_gap_from(last).filter(|gap| gap.gap >= moved.paused);
             gap.is_some_and(|gap| beats.count_after(gap.before_beat) + 1 >= SHOWN)
         })?;
@@ -159,12 +173,18 @@ impl Journey<'_> {
 
 /// Shows the last beats before the longest gap, and those after it.
 fn show_around(beats: &Beats, last: u64, gap: LongestGap) {
-    for (number, line) in beats.lines_from(last) {
+    for (number, ns) in beats.from(last) {
         if number == gap.before_beat {
-            println!("  -- {} ms --", gap.gap.as_millis());
+            println!("  -- here it moved: {} ms without a beat", gap.gap.as_millis());
         }
-        println!("  {line}");
+        println!("  beat {number} {}", at(ns));
     }
+}
+
+/// A time of the guest for people.
+fn at(ns: u64) -> String {
+    let ms = ns / 1_000_000;
+    format!("at {}.{:03} s by the guest's clock", ms / 1000, ms % 1000)
 }
 
 /// How long the guest stood still: `… stood still for 812 ms of …`.
@@ -172,6 +192,12 @@ fn paused(said: &str) -> Option<Duration> {
     let (_, rest) = said.split_once("stood still for ")?;
     let (number, _) = rest.split_once(" ms")?;
     number.parse().ok().map(Duration::from_millis)
+}
+
+/// How much memory went over: `… 113881088 page bytes …`.
+fn page_bytes(said: &str) -> Option<u64> {
+    let (before, _) = said.split_once(" page bytes")?;
+    before.split_whitespace().next_back()?.parse().ok()
 }
 
 /// The line about progress: one that changes on a terminal, several where the output goes to a file.
@@ -185,10 +211,6 @@ impl Progress {
     }
 
     fn show(&mut self, line: &str) {
-        // Half a line: the rest is still on its way.
-        if !line.contains(" there, ") {
-            return;
-        }
         if self.is_terminal {
             print!("\r{line}\x1b[K");
             // Progress that is not seen is no reason to give up.
@@ -210,9 +232,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_how_long_the_guest_stood_still() {
-        let said = "web-1 runs on south: 60 MiB sent, 196 MiB zero and not sent; stood still for 812 ms of 1004 ms\n";
+    fn reads_what_a_move_cost() {
+        let said = "web-1 runs on south: it stood still for 812 ms of the 1004 ms that the move took\n  \
+                    62914560 page bytes sent, 196 MiB zero and not sent\n";
         assert_eq!(paused(said), Some(Duration::from_millis(812)));
+        assert_eq!(page_bytes(said), Some(60 << 20));
+        assert_eq!(page_bytes("page bytes"), None);
         assert_eq!(paused("web-1 stays here: the connection to the peer is lost\n"), None);
     }
 }

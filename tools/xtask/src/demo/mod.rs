@@ -20,6 +20,7 @@ use godwit_lab::{Lab, LabFile, LabHost, RunningHost};
 use crate::{build, bundle, linux, setup, workspace};
 use journey::{Account, Journey, Moved};
 use moment::Moment;
+use report::GuestReport;
 
 /// How long a host may take to boot, and to answer.
 const BOOT: Duration = Duration::from_secs(120);
@@ -70,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // Each host's two moments stand beside each other.
     let by_host: Vec<_> = before.into_iter().zip(after).flat_map(|(before, after)| [before, after]).collect();
     println!("{}", comparison::table(&guest, &by_host));
-    tell(&guest, &moved, &account);
+    tell(&guest, &by_host, &moved, &account);
     println!("a picture of both hosts' memory: {}", save_picture(&guest, &by_host)?.display());
     let (hosts, switch) = lab.into_parts();
     hosts.into_iter().try_for_each(power_off)?;
@@ -132,8 +133,10 @@ fn moments(lab: &Lab, when: &'static str, guest: &str) -> Result<Vec<Moment>> {
 }
 
 /// What the move was like, in short.
-fn tell(guest: &str, moved: &Moved, account: &Account) {
-    let mib = moved.wire_bytes as f64 / f64::from(1 << 20);
+fn tell(guest: &str, moments: &[Moment], moved: &Moved, account: &Account) {
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let leaves: Vec<_> =
+        moments.iter().filter_map(Moment::guest_here).map(GuestReport::leaves_text).collect();
     println!("  beats       {}, none lost, none twice; the clock never went back", account.beats.count());
     println!("  memory      checked after the move: every page of round {} is right", account.page_rounds);
     println!(
@@ -141,7 +144,12 @@ fn tell(guest: &str, moved: &Moved, account: &Account) {
         moved.paused.as_millis(),
         account.gap.as_millis()
     );
-    println!("  network     {mib:.1} MiB of Ethernet frames, both ways together");
+    println!("  leaves      {}", leaves.join(" before, ") + " after");
+    println!(
+        "  network     {:.1} MiB of Ethernet frames, both ways together, for {:.1} MiB of memory",
+        mib(moved.wire_bytes),
+        mib(moved.page_bytes)
+    );
 }
 
 fn headline(text: &str) {

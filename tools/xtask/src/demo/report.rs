@@ -7,6 +7,8 @@ use godwit_lab::RawFrames;
 
 /// Orders of the leaves of nested page tables, largest first: 1 GiB, 2 MiB, 4 KiB.
 const LEAF_ORDERS: [u8; 3] = [18, 9, 0];
+/// The same for people.
+pub(super) const LEAF_SIZES: [&str; 3] = ["1 GiB", "2 MiB", "4 KiB"];
 
 /// What a host knows of a guest.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -49,6 +51,12 @@ impl GuestReport {
         bail!("no line `end` in:\n{output}")
     }
 
+    /// The leaves as text: `128 x 2 MiB`.
+    pub(super) fn leaves_text(&self) -> String {
+        let sizes = self.leaves.iter().zip(LEAF_SIZES).filter(|(count, _)| **count > 0);
+        sizes.map(|(count, size)| format!("{count} x {size}")).collect::<Vec<_>>().join(" + ")
+    }
+
     /// Whether the 2 MiB block at `address` holds memory of the guest.
     pub(super) fn is_in(&self, address: u64) -> bool {
         let end = address + RawFrames::BLOCK_BYTES;
@@ -74,6 +82,7 @@ mod tests {
     fn reads_what_the_host_says() {
         let report = GuestReport::parse(RUNNING).unwrap();
         assert_eq!((report.state.as_str(), report.leaves), ("running", [0, 2, 1]));
+        assert_eq!(report.leaves_text(), "2 x 2 MiB + 1 x 4 KiB");
         assert_eq!(report.places, [0x20_0000..0x60_0000, 0x7000..0x8000]);
         let blocks = [0, 0x20_0000, 0x40_0000, 0x60_0000].map(|address| report.is_in(address));
         assert_eq!(blocks, [true, true, true, false]);

@@ -89,21 +89,20 @@ impl<'a, 'm> Job<'a, 'm> for Watch {
                 return Ok(Step::WaitUntil(self.next));
             }
             Standing::Done { paused_ns } => {
-                let sent = progress.frames_done.saturating_sub(progress.zero_frames);
                 let total_ms = now.since(one.started()).as_millis();
                 writeln!(
                     out,
-                    "\r{} runs on {}: {} sent, {} zero and not sent; stood still for {} ms of {total_ms} ms\x1b[K",
+                    "\r{} runs on {}: it stood still for {} ms of the {total_ms} ms that the move took\x1b[K",
                     self.guest,
                     one.to,
-                    Size::from_frames(sent),
-                    Size::from_frames(progress.zero_frames),
                     paused_ns / 1_000_000,
                 )?;
+                let zero = Size::from_frames(progress.zero_frames);
+                writeln!(out, "  {} page bytes sent; {zero} zero, and not sent", progress.page_bytes)?;
                 writeln!(
                     out,
-                    "  {} page bytes in {} datagrams, {} of them sent again; {} acknowledgements",
-                    progress.page_bytes, progress.datagrams, progress.repeated, progress.acknowledgements
+                    "  {} datagrams, {} of them sent again; {} acknowledgements",
+                    progress.datagrams, progress.repeated, progress.acknowledgements
                 )?;
             }
             Standing::Stays(why) => writeln!(out, "\r{} stays here: {why}\x1b[K", self.guest)?,
