@@ -138,7 +138,7 @@ pub(crate) fn write_guest(state: &HostState<'_, '_>, out: &mut impl Write, name:
     for (guest, host, frames) in look.runs.iter().take(SHOWN_RUNS) {
         let size = Size::from_frames(*frames);
         let (guest, host) = (guest << 12, host << 12);
-        layout::paragraph(out, "", format_args!("{size} from {guest:#x} on at {host:#x}"))?;
+        layout::paragraph(out, "", format_args!("{guest:#x} of the guest at {host:#x} of the host, {size}"))?;
     }
     if let Some(more) = count.checked_sub(SHOWN_RUNS).filter(|more| *more > 0) {
         layout::paragraph(out, "", format_args!("and {more} more; \"guest {name} raw\" lists all"))?;
@@ -149,7 +149,7 @@ pub(crate) fn write_guest(state: &HostState<'_, '_>, out: &mut impl Write, name:
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    layout::paragraph(out, "exits", format_args!("{} in all: {}", look.exits_total(), exits.join(", ")))
+    layout::paragraph(out, "exits", format_args!("{} here so far: {}", look.exits_total(), exits.join(", ")))
 }
 
 /// The same for programs: a key and its values in a line each.

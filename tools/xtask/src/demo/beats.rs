@@ -55,12 +55,13 @@ impl Beats {
         gaps.max_by_key(|gap| gap.gap)
     }
 
-    /// Checks that no beat is missing between the first and the last, and that the clock never went back.
+    /// Checks that no beat is missing from 0 to the last, and that the clock never went back.
     ///
     /// # Errors
     /// Which beat is missing, or came too early.
     pub(super) fn check(&self) -> Result<()> {
-        ensure!(!self.times_ns.is_empty(), "the guest said no beat");
+        let first = self.times_ns.keys().next();
+        ensure!(first == Some(&0), "beat 0 is missing");
         for ((number, ns), (next, next_ns)) in self.times_ns.iter().zip(self.times_ns.iter().skip(1)) {
             if *next != number + 1 {
                 bail!("beat {next} follows beat {number}: one is missing");
@@ -83,25 +84,26 @@ mod tests {
 
     #[test]
     fn beats_without_a_gap_are_fine() {
-        let mut beats = beats(&[(3, 1_000_000), (4, 2_000_000)]);
-        assert!(!beats.hear(4, 2_000_000));
-        assert!(beats.hear(5, 9_000_000));
+        let mut beats = beats(&[(0, 1_000_000), (1, 2_000_000)]);
+        assert!(!beats.hear(1, 2_000_000));
+        assert!(beats.hear(2, 9_000_000));
         beats.check().unwrap();
-        assert_eq!((beats.last(), beats.count_after(3)), (Some(5), 2));
+        assert_eq!((beats.last(), beats.count_after(0)), (Some(2), 2));
         assert_eq!(
-            beats.longest_gap_from(3),
-            Some(LongestGap { before_beat: 5, gap: Duration::from_millis(7) })
+            beats.longest_gap_from(0),
+            Some(LongestGap { before_beat: 2, gap: Duration::from_millis(7) })
         );
-        assert_eq!(beats.longest_gap_from(5), None);
-        assert_eq!(beats.from(5).collect::<Vec<_>>(), [(5, 9_000_000)]);
+        assert_eq!(beats.longest_gap_from(2), None);
+        assert_eq!(beats.from(2).collect::<Vec<_>>(), [(2, 9_000_000)]);
     }
 
     #[test]
     fn a_missing_beat_and_a_clock_that_goes_back_are_found() {
         for (heard, word) in [
-            (&[][..], "no beat"),
-            (&[(1, 10), (3, 20)], "one is missing"),
-            (&[(1, 10), (2, 10)], "went back"),
+            (&[][..], "beat 0 is missing"),
+            (&[(1, 10)], "beat 0 is missing"),
+            (&[(0, 10), (2, 20)], "one is missing"),
+            (&[(0, 10), (1, 10)], "went back"),
         ] {
             let error = beats(heard).check().unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

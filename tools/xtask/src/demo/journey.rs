@@ -88,8 +88,14 @@ impl Journey<'_> {
         let before = self.bytes_sent()?;
         self.source.type_line(&format!("send {guest} {to}"))?;
         self.source.expect(&format!("> send {guest} {to}\n"), ANSWER)?;
-        let mut progress = Progress::new();
-        let said = self.source.watch_prompt(GUEST, |line| progress.show(line));
+        let progress = Progress::new();
+        // The last line it writes is no progress any more.
+        let under_way = format!("{guest} to {to}: ");
+        let said = self.source.watch_prompt(GUEST, |line| {
+            if line.starts_with(&under_way) {
+                progress.show(line);
+            }
+        });
         progress.clear();
         let said = said?;
         print!("{said}");
@@ -106,12 +112,12 @@ impl Journey<'_> {
     /// # Errors
     /// It does not go on, or something was lost on the way.
     pub(super) fn watch_arrival(&self, last: u64, moved: &Moved) -> Result<Account> {
-        println!(
-            "  (the console travelled with its guest: it shows again what was said on {})",
-            self.source.name()
-        );
         let mut beats = Beats::default();
         self.open_console(self.destination)?;
+        println!(
+            "  (the console came with its guest and shows again what was said on {})",
+            self.source.name()
+        );
         self.listen(self.destination, "beats after the move", |line| {
             if let Some(GuestLine::Beat { number, ns }) = GuestLine::parse(line) {
                 beats.hear(number, ns);
@@ -210,7 +216,7 @@ impl Progress {
         Self { is_terminal: stdout().is_terminal() }
     }
 
-    fn show(&mut self, line: &str) {
+    fn show(&self, line: &str) {
         if self.is_terminal {
             print!("\r{line}\x1b[K");
             // Progress that is not seen is no reason to give up.
@@ -220,7 +226,7 @@ impl Progress {
         }
     }
 
-    fn clear(&mut self) {
+    fn clear(&self) {
         if self.is_terminal {
             print!("\r\x1b[K");
         }

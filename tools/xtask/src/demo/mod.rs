@@ -137,7 +137,8 @@ fn tell(guest: &str, moments: &[Moment], moved: &Moved, account: &Account) {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let leaves: Vec<_> =
         moments.iter().filter_map(Moment::guest_here).map(GuestReport::leaves_text).collect();
-    println!("  beats       {}, none lost, none twice; the clock never went back", account.beats.count());
+    let last = account.beats.last().unwrap_or(0);
+    println!("  beats       0 to {last}: none lost, none twice; the clock never went back");
     println!("  memory      checked after the move: every page of round {} is right", account.page_rounds);
     println!(
         "  pause       {} ms, which {guest} sees as {} ms between two beats",

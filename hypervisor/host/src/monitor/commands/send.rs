@@ -7,7 +7,7 @@ use core::{
     time::Duration,
 };
 
-use super::{Outcome, guests::known};
+use super::{Outcome, guests::known, network::unreachable};
 use crate::{
     console::Console,
     excerpt::Excerpt,
@@ -46,6 +46,10 @@ pub(super) fn send<'a, 'm>(
         }
         return Ok(Outcome::Done);
     };
+    if let Some(why) = state.network.as_ref().ok().and_then(|network| unreachable(network, address)) {
+        writeln!(out, "{name} is not moved: {address} {why}")?;
+        return Ok(Outcome::Done);
+    }
     match moves::send(state, name, host, address) {
         Ok(()) => {
             let watch = Watch { guest: String::from(*name), next: state.machine.now() };
@@ -98,7 +102,11 @@ impl<'a, 'm> Job<'a, 'm> for Watch {
                     paused_ns / 1_000_000,
                 )?;
                 let zero = Size::from_frames(progress.zero_frames);
-                writeln!(out, "  {} page bytes sent; {zero} zero, and not sent", progress.page_bytes)?;
+                writeln!(
+                    out,
+                    "  {} page bytes sent; {zero} are zero and were not sent",
+                    progress.page_bytes
+                )?;
                 writeln!(
                     out,
                     "  {} datagrams, {} of them sent again; {} acknowledgements",
