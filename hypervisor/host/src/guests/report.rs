@@ -11,6 +11,9 @@ use crate::{banner::layout, machine::HostMemory, size::Size, state::HostState};
 /// The leaves of nested tables, largest first.
 const LEAVES: [Order; 3] = [Order::HUGE, Order::LARGE, Order::FRAME];
 
+/// Pieces of host memory that are listed for people.
+const SHOWN_RUNS: usize = 4;
+
 /// What is asked of a guest that is here, in one look.
 struct Look {
     state: RunState,
@@ -73,7 +76,7 @@ fn stretches(guest: &Guest, memory: &dyn HostMemory) -> Vec<Stretch> {
                 last.leaves += 1;
             }
             _ => {
-                stretches.push(Stretch { order: leaf.order, first_guest_frame: leaf.guest_frame, leaves: 1 })
+                stretches.push(Stretch { order: leaf.order, first_guest_frame: leaf.guest_frame, leaves: 1 });
             }
         }
     }
@@ -159,10 +162,15 @@ pub(crate) fn write_guest(state: &HostState<'_, '_>, out: &mut impl Write, name:
         "leaves",
         format_args!("{}; {} nested tables of 4 KiB", look.leaves(), look.tables),
     )?;
-    for (index, (guest, host, frames)) in look.runs.iter().enumerate() {
-        let label = if index == 0 { "runs" } else { "" };
+    let (count, pieces) = (look.runs.len(), if look.runs.len() == 1 { "piece" } else { "pieces" });
+    layout::paragraph(out, "lies in", format_args!("{count} {pieces} of this host's memory"))?;
+    for (guest, host, frames) in look.runs.iter().take(SHOWN_RUNS) {
         let size = Size::from_frames(*frames);
-        layout::paragraph(out, label, format_args!("{:#x} at {:#x}, {size}", guest << 12, host << 12))?;
+        let (guest, host) = (guest << 12, host << 12);
+        layout::paragraph(out, "", format_args!("{guest:#x} of the guest at {host:#x} of the host, {size}"))?;
+    }
+    if let Some(more) = count.checked_sub(SHOWN_RUNS).filter(|more| *more > 0) {
+        layout::paragraph(out, "", format_args!("and {more} more; \"guest {name} raw\" lists all"))?;
     }
     let exits: Vec<String> = look
         .exits
@@ -170,7 +178,7 @@ pub(crate) fn write_guest(state: &HostState<'_, '_>, out: &mut impl Write, name:
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    layout::paragraph(out, "exits", format_args!("{} in all: {}", look.exits_total(), exits.join(", ")))
+    layout::paragraph(out, "exits", format_args!("{} here so far: {}", look.exits_total(), exits.join(", ")))
 }
 
 /// The same for programs: a key and its values in a line each.

@@ -158,14 +158,8 @@ impl Incoming {
             }
         }
         let name = agreed.description.name.as_str();
-        let progress = self.destination.progress();
-        log::info!(
-            "guest {name} runs here, from {}: {} of memory arrived, {} of it zero and not sent; it stood still for {} ms",
-            self.from.ip(),
-            Size::from_frames(progress.frames_done),
-            Size::from_frames(progress.zero_frames),
-            paused_ns / 1_000_000
-        );
+        let paused_ms = paused_ns / 1_000_000;
+        log::info!("guest {name} runs here, from {}; it stood still for {paused_ms} ms", self.from.ip());
         guests::place(state, cpu, guest);
         if let Some(entry) = state.roster.find_mut(name) {
             entry.phase = Phase::Here;

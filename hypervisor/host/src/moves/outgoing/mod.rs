@@ -102,7 +102,7 @@ impl Outgoing {
         };
         let source =
             Source::new(now.as_nanoseconds(), settings, offer).map_err(|error| format!("{error}"))?;
-        let connection = network.connect(control).map_err(|error| format!("{error}"))?;
+        let connection = network.connect(control, now).map_err(|error| format!("{error}"))?;
         entry.phase = Phase::Leaving(Leaving { to: to.into(), in_doubt: false });
         Ok(Self {
             guest: name.into(),
@@ -222,7 +222,7 @@ impl Outgoing {
         let Some(channel) = &self.channel else {
             if self.standing == Standing::InDoubt && self.ending.is_none() && self.retry_at <= now {
                 self.retry_at = now.after(core::time::Duration::from_nanos(RETRY_NS));
-                self.channel = network.connect(self.control).ok().map(Channel::new);
+                self.channel = network.connect(self.control, now).ok().map(Channel::new);
                 self.was_open = false;
             }
             return;
