@@ -34,13 +34,23 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Runs the guest of `cpu`, which is the one that calls, until something else needs the CPU.
-    pub fn slice(&mut self, machine: &dyn Machine, table: &GuestTable, cpu: CpuNumber) -> Rest {
+    /// Runs the guest of `cpu`, which is the one that calls, until something else needs the CPU, at the latest until `until`.
+    pub fn slice(
+        &mut self,
+        machine: &dyn Machine,
+        table: &GuestTable,
+        cpu: CpuNumber,
+        until: Option<Instant>,
+    ) -> Rest {
         let Some((slot, mut guard)) = table.own(cpu) else { return Rest::Until(None) };
         let Some(guest) = guard.as_deref_mut() else { return Rest::Until(None) };
-        let rest = self.run(machine, slot, guest);
-        move_output(guest, slot, machine);
-        if matches!(guest.state, RunState::Ended(_)) {
+        let was_running = guest.state == RunState::Running;
+        let mut rest = self.run(machine, slot, guest, until);
+        if move_output(guest, slot, machine) {
+            // With room in it again, the serial port may have an interrupt for a guest that waits.
+            rest = Rest::None;
+        }
+        if was_running && matches!(guest.state, RunState::Ended(_)) {
             slot.notify(machine);
         }
         drop(guard);
@@ -50,7 +60,7 @@ impl Runner {
         rest
     }
 
-    fn run(&mut self, machine: &dyn Machine, slot: &Slot, guest: &mut Guest) -> Rest {
+    fn run(&mut self, machine: &dyn Machine, slot: &Slot, guest: &mut Guest, until: Option<Instant>) -> Rest {
         for _ in 0..EXITS_PER_SLICE {
             if guest.state != RunState::Running {
                 return Rest::Until(None);
@@ -62,22 +72,22 @@ impl Runner {
             slot.console.lock().feed(|byte| guest.board.type_byte(now, byte));
             guest.board.advance(now);
             offer_events(guest);
-            let deadline = guest.board.deadline(now).map(|time| guest.clock.host_instant(time));
+            let deadline = guest.board.deadline(now).and_then(|time| guest.clock.host_instant(time, now));
             if guest.activity == Activity::Halted {
                 return Rest::Until(deadline);
             }
-            self.arm(machine, deadline);
+            self.arm(machine, deadline.into_iter().chain(until).min());
             let exit = guest.vcpu.run(guest.tables.root());
+            // CR8 and the local APIC's task priority are one register, which the guest changes without an exit.
+            guest.board.set_task_priority(guest.vcpu.task_priority());
             if exit.reason == Reason::Host {
                 guest.exits.count(&exit.reason, Behind::Nothing);
                 // It may have been the timer, which is then no longer set.
                 self.armed = None;
                 return Rest::None;
             }
-            // CR8 and the local APIC's task priority are one register: the guest may have changed it without an exit, and
-            // what it stopped for may change it now.
-            guest.board.set_task_priority(guest.vcpu.task_priority());
             let next = exits::serve(machine, guest, &exit);
+            // What it stopped for may have changed it as well.
             guest.vcpu.set_task_priority(guest.board.task_priority());
             if let Next::End(end) = next {
                 say_end(guest, end);
@@ -105,6 +115,10 @@ impl Runner {
 
 /// Delivers what devices have for the CPU, or asks to be told when it can be delivered.
 fn offer_events(guest: &mut Guest) {
+    if guest.vcpu.has_pending() {
+        // An event that is on its way already ends a halt: a trap of the HLT itself, or one that came with the guest.
+        guest.activity = Activity::Running;
+    }
     if guest.vcpu.can_take_nmi() && guest.board.take_nmi() {
         guest.activity = Activity::Running;
         guest.vcpu.inject(Event::Nmi);
@@ -124,8 +138,8 @@ fn offer_events(guest: &mut Guest) {
     guest.vcpu.request_window(window);
 }
 
-/// Moves what the guest wrote to where it can be looked at.
-pub(crate) fn move_output(guest: &mut Guest, slot: &Slot, machine: &dyn Machine) {
+/// Moves what the guest wrote to where it can be looked at; answers whether that was anything.
+pub(crate) fn move_output(guest: &mut Guest, slot: &Slot, machine: &dyn Machine) -> bool {
     let mut wrote = false;
     guest.board.take_output(&mut |bytes| {
         wrote |= !bytes.is_empty();
@@ -134,6 +148,7 @@ pub(crate) fn move_output(guest: &mut Guest, slot: &Slot, machine: &dyn Machine)
     if wrote {
         slot.notify(machine);
     }
+    wrote
 }
 
 fn say_end(guest: &Guest, end: End) {
