@@ -88,6 +88,11 @@ impl Board {
         self.interrupts.has_interrupt()
     }
 
+    /// The class (vector / 16) of the interrupt that the CPU would be offered were its task priority below that class.
+    pub fn held_class(&self) -> Option<u8> {
+        self.interrupts.local_apic.held_class()
+    }
+
     /// The CPU takes the interrupt that is offered: its vector.
     pub fn accept_interrupt(&mut self) -> Option<u8> {
         self.interrupts.accept()

@@ -94,7 +94,7 @@ fn finish(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, outcome: Outcom
                     guest.vcpu.advance_to(next_rip);
                     Next::Run
                 }
-                Err(_) => stuck(guest, "an instruction that cannot be read", 0),
+                Err(error) => not_carried_out(guest, &error),
             }
         }
     }
@@ -131,13 +131,21 @@ fn touch(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFau
     emulated(guest, result)
 }
 
+/// The guest cannot go on; the log says all that is known.
+fn not_carried_out(guest: &mut Guest, error: &emulate::EmulateError) -> Next {
+    log::warn!("guest {}: {error}", guest.description.name);
+    let rip = guest.vcpu.registers().rip;
+    Next::End(End::Stuck {
+        why: "an instruction that is not carried out here; the log names it",
+        rip,
+        detail: 0,
+    })
+}
+
 fn emulated(guest: &mut Guest, result: Result<Emulated, emulate::EmulateError>) -> Next {
     match result {
         Ok(_) => Next::Run,
-        Err(error) => {
-            log::warn!("guest {}: {error}", guest.description.name);
-            stuck(guest, "an instruction that is not carried out here", 0)
-        }
+        Err(error) => not_carried_out(guest, &error),
     }
 }
 

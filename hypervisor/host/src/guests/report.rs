@@ -59,6 +59,7 @@ fn look(state: &HostState<'_, '_>, entry: &Entry) -> Option<Look> {
 fn state_name(entry: &Entry, look: Option<&Look>) -> String {
     match (&entry.phase, look.map(|look| look.state)) {
         (Phase::Stopped(_), _) => "stopped".into(),
+        (Phase::Away(to), _) => format!("on {to}"),
         (Phase::Starting(_), _) => "starting".into(),
         (Phase::Leaving(leaving), _) if leaving.in_doubt => format!("in doubt: it may run on {}", leaving.to),
         (Phase::Leaving(leaving), _) => format!("moving to {}", leaving.to),

@@ -56,7 +56,7 @@ pub(crate) fn autostart(state: &mut HostState<'_, '_>) {
         .map(|entry| String::from(entry.name().as_str()))
         .collect();
     for name in names {
-        if let Err(error) = start::begin(state, &name) {
+        if let Err(error) = start::begin(state, &name, false) {
             log::warn!("guest {name} does not start: {error}");
             if let Some(entry) = state.roster.find_mut(&name) {
                 entry.phase = Phase::Stopped(Some(format!("{error}")));
@@ -130,7 +130,7 @@ fn look(state: &mut HostState<'_, '_>, cpu: CpuNumber) {
         }
         Some(RunState::Ended(End::Reset)) => {
             stop(state, &name, None);
-            match start::begin(state, &name) {
+            match start::begin(state, &name, false) {
                 Ok(()) => log::info!("guest {name} starts again, as it asked"),
                 Err(error) => {
                     log::warn!("guest {name} asked to start again and does not: {error}");
@@ -154,6 +154,14 @@ pub(crate) fn stop(state: &mut HostState<'_, '_>, name: &str, why: Option<String
         guest.dismantle(state.cpu.frames());
     }
     stopped(state, name, why);
+}
+
+/// As [`stop`], for a guest that runs on the host called `to` now.
+pub(crate) fn went_away(state: &mut HostState<'_, '_>, name: &str, to: &str) {
+    stop(state, name, None);
+    if let Some(entry) = state.roster.find_mut(name) {
+        entry.phase = Phase::Away(to.into());
+    }
 }
 
 fn stopped(state: &mut HostState<'_, '_>, name: &str, why: Option<String>) {

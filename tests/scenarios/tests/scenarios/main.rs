@@ -16,3 +16,4 @@ mod network;
 mod odd_machines;
 mod power;
 mod selftests;
+mod world_switch;

@@ -14,7 +14,7 @@ use super::{
     state::SavedGuest,
 };
 use crate::{
-    guests::{Guest, Ram},
+    guests::{Guest, Phase, Ram},
     machine::{CpuNumber, HostMemory, Instant},
     network::{Network, PAGE_PORT, SendError},
     state::HostState,
@@ -37,6 +37,8 @@ struct Agreed {
     description: GuestDescription,
     baseline: Baseline,
     cpu: CpuNumber,
+    /// What this host knew of a guest of that name before.
+    before: Phase,
 }
 
 /// A guest on its way here, and the connection that it comes by.

@@ -29,7 +29,11 @@ impl Incoming {
             .satisfied_by(&guests::HostLeaves(state.machine))
             .map_err(|missing| (RefuseCode::Baseline, format!("{missing}")))?;
         let name = description.name.as_str();
-        if state.roster.find(name).is_some_and(|entry| !matches!(entry.phase, Phase::Stopped(_))) {
+        if state
+            .roster
+            .find(name)
+            .is_some_and(|entry| !matches!(entry.phase, Phase::Stopped(_) | Phase::Away(_)))
+        {
             return Err((RefuseCode::NameTaken, format!("there is a guest called {name} here already")));
         }
         let cpu = state.roster.free_cpu(state.machine.description());
@@ -43,11 +47,12 @@ impl Incoming {
             let origin = Origin::Moved(format!("{}", self.from.ip()));
             state.roster.add(Entry::new(description.clone(), origin));
         }
+        let mut before = Phase::Stopped(None);
         if let Some(entry) = state.roster.find_mut(name) {
             entry.cpu = Some(cpu);
-            entry.phase = Phase::Arriving;
+            before = core::mem::replace(&mut entry.phase, Phase::Arriving);
         }
-        self.agreed = Some(Agreed { description, baseline, cpu });
+        self.agreed = Some(Agreed { description, baseline, cpu, before });
         self.held = Held::Zeroing { ram, segment: 0, frame: 0 };
         Ok(())
     }
@@ -179,8 +184,9 @@ impl Incoming {
             state.roster.find_mut(name).filter(|entry| matches!(entry.phase, Phase::Arriving))
         {
             entry.cpu = None;
-            entry.phase = Phase::Stopped(None);
-            if matches!(entry.origin, Origin::Moved(_)) {
+            entry.phase = agreed.before;
+            // Nothing is known of it but that it did not come.
+            if matches!((&entry.origin, &entry.phase), (Origin::Moved(_), Phase::Stopped(_))) {
                 state.roster.forget(name);
             }
         }
