@@ -40,7 +40,6 @@ pub(super) enum Outcome {
 pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Next {
     let behind = behind(guest, &exit.reason);
     guest.exits.count(&exit.reason, behind);
-    let now = guest.clock.now(machine);
     let outcome = match exit.reason {
         Reason::Host | Reason::InterruptWindow => Outcome::Elsewhere,
         Reason::Cpuid => {
@@ -52,22 +51,23 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
             Outcome::Done
         }
         Reason::Port { string: true, .. } => {
+            let now = guest.clock.now(machine);
             let Guest { ram, board, vcpu, .. } = guest;
             let mut bus = BoardBus { board, now };
             let result = emulate::string_port(vcpu.as_mut(), &ram.door(machine.memory()), exit, &mut bus);
             return emulated(guest, result);
         }
         Reason::Port { port, bytes, input, .. } => {
-            instructions::port(guest, now, port, bytes, input);
+            instructions::port(guest, guest.clock.now(machine), port, bytes, input);
             Outcome::Done
         }
-        Reason::ReadMsr => instructions::read_msr(guest, now),
-        Reason::WriteMsr => instructions::write_msr(machine, guest, now),
+        Reason::ReadMsr => instructions::read_msr(guest, guest.clock.now(machine)),
+        Reason::WriteMsr => instructions::write_msr(machine, guest, guest.clock.now(machine)),
         Reason::NestedFault(fault) => {
             return match behind {
-                Behind::Device => touch(machine, guest, exit, fault, now),
+                Behind::Device => touch(machine, guest, exit, fault),
                 // As on an empty bus: reads give all ones, writes go nowhere.
-                Behind::Nothing if !fault.fetch => touch(machine, guest, exit, fault, now),
+                Behind::Nothing if !fault.fetch => touch(machine, guest, exit, fault),
                 Behind::Nothing => stuck(guest, "it executes where it has no memory", fault.address),
                 // All of its RAM is mapped, readable, writable and executable, for as long as it is here.
                 Behind::Ram => stuck(guest, "its RAM is not mapped: an error of this host", fault.address),
@@ -125,7 +125,8 @@ fn behind(guest: &Guest, reason: &Reason) -> Behind {
 }
 
 /// Carries out the instruction that touched a device register, or nothing.
-fn touch(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFault, now: Now) -> Next {
+fn touch(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFault) -> Next {
+    let now = guest.clock.now(machine);
     let Guest { ram, board, vcpu, .. } = guest;
     let mut bus = BoardBus { board, now };
     let result = emulate::mmio(vcpu.as_mut(), &ram.door(machine.memory()), exit, &fault, &mut bus);

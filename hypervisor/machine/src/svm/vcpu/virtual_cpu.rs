@@ -4,7 +4,7 @@ use core::ops::DerefMut;
 
 use godwit_frames::HostFrame;
 use godwit_guest::{
-    cpu::{CpuState, Registers},
+    cpu::{Control, CpuState, Registers, Segment},
     vcpu::{Event, Exit, StateError, SystemState, VirtualCpu, Window},
 };
 
@@ -25,9 +25,17 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
     }
 
     fn system(&self) -> SystemState {
-        let mut control = state::control_registers(&self.block.vmcb);
-        control.xcr0 = self.crossing.xcr0;
-        SystemState { control, segments: state::segments(&self.block.vmcb) }
+        SystemState { control: self.control(), segments: state::segments(&self.block.vmcb) }
+    }
+
+    fn control(&self) -> Control {
+        let xcr0 = self.crossing.xcr0;
+        Control { xcr0, ..state::control_registers(&self.block.vmcb) }
+    }
+
+    fn code_segment(&self) -> (Segment, u8) {
+        let save = self.block.vmcb.save();
+        (save.cs.into(), save.cpl & 3)
     }
 
     fn state(&self) -> CpuState {
