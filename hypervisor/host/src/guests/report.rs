@@ -73,7 +73,7 @@ fn stretches(guest: &Guest, memory: &dyn HostMemory) -> Vec<Stretch> {
                 last.leaves += 1;
             }
             _ => {
-                stretches.push(Stretch { order: leaf.order, first_guest_frame: leaf.guest_frame, leaves: 1 })
+                stretches.push(Stretch { order: leaf.order, first_guest_frame: leaf.guest_frame, leaves: 1 });
             }
         }
     }
