@@ -61,6 +61,9 @@ impl Runner {
     }
 
     fn run(&mut self, machine: &dyn Machine, slot: &Slot, guest: &mut Guest, until: Option<Instant>) -> Rest {
+        // Whether the devices may have something for the CPU. After an exit that was none of their business they have not:
+        // when their next time comes, the CPU's timer ends the run, and what is typed waits for the next slice.
+        let mut look = true;
         for _ in 0..EXITS_PER_SLICE {
             if guest.state != RunState::Running {
                 return Rest::Until(None);
@@ -68,33 +71,37 @@ impl Runner {
             if slot.is_wanted() {
                 return Rest::None;
             }
-            let now = guest.clock.now(machine);
-            slot.console.lock().feed(|byte| guest.board.type_byte(now, byte));
-            guest.board.advance(now);
-            offer_events(guest);
-            let deadline = guest.board.deadline(now).and_then(|time| guest.clock.host_instant(time, now));
-            if guest.activity == Activity::Halted {
-                return Rest::Until(deadline);
+            if look {
+                let deadline = serve_devices(machine, slot, guest);
+                if guest.activity == Activity::Halted {
+                    return Rest::Until(deadline);
+                }
+                self.arm(machine, deadline.into_iter().chain(until).min());
             }
-            self.arm(machine, deadline.into_iter().chain(until).min());
             let exit = guest.vcpu.run(guest.tables.root());
-            // CR8 and the local APIC's task priority are one register, which the guest changes without an exit.
-            guest.board.set_task_priority(guest.vcpu.task_priority());
             if exit.reason == Reason::Host {
                 guest.exits.count(&exit.reason, Behind::Nothing);
+                take_task_priority(guest);
+                exits::halt_in_shadow(machine, guest);
                 // It may have been the timer, which is then no longer set.
                 self.armed = None;
                 return Rest::None;
             }
+            look = concerns_devices(&exit.reason);
+            if look {
+                take_task_priority(guest);
+            }
             let next = exits::serve(machine, guest, &exit);
-            // What it stopped for may have changed it as well.
-            guest.vcpu.set_task_priority(guest.board.task_priority());
+            if look && guest.vcpu.task_priority() != guest.board.task_priority() {
+                // The guest wrote to the local APIC.
+                guest.vcpu.set_task_priority(guest.board.task_priority());
+            }
             if let Next::End(end) = next {
                 say_end(guest, end);
                 guest.state = RunState::Ended(end);
                 return Rest::Until(None);
             }
-            if let Some(request) = guest.board.take_request() {
+            if look && let Some(request) = guest.board.take_request() {
                 let end = match request {
                     godwit_devices::PowerRequest::PowerOff => End::PoweredOff,
                     godwit_devices::PowerRequest::Reset => End::Reset,
@@ -111,6 +118,33 @@ impl Runner {
             self.armed = deadline;
         }
     }
+}
+
+/// Brings the devices up to now and delivers what they have for the CPU; answers when they have to be looked at again.
+fn serve_devices(machine: &dyn Machine, slot: &Slot, guest: &mut Guest) -> Option<Instant> {
+    let now = guest.clock.now(machine);
+    take_task_priority(guest);
+    slot.console.lock().feed(|byte| guest.board.type_byte(now, byte));
+    guest.board.advance(now);
+    offer_events(guest);
+    guest.board.deadline(now).and_then(|time| guest.clock.host_instant(time, now))
+}
+
+/// CR8 and the local APIC's task priority are one register, which the guest may have changed without an exit.
+fn take_task_priority(guest: &mut Guest) {
+    guest.board.set_task_priority(guest.vcpu.task_priority());
+}
+
+/// Whether serving an exit reads or changes devices, or the CPU can now take what they have.
+fn concerns_devices(reason: &Reason) -> bool {
+    !matches!(
+        reason,
+        Reason::Cpuid
+            | Reason::Hypercall
+            | Reason::SetExtendedControl
+            | Reason::CacheFlush
+            | Reason::NotOffered
+    )
 }
 
 /// Delivers what devices have for the CPU, or asks to be told when it can be delivered.
