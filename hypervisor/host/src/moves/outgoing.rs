@@ -247,7 +247,9 @@ impl Outgoing {
             SourceEvent::ResumeHere(failure) => {
                 self.standing = Standing::Stays(format!("{failure}"));
                 self.resume(state);
-                log::warn!("guest {} stays here: {failure}", self.guest);
+                if !self.is_watched {
+                    log::warn!("guest {} stays here: {failure}", self.guest);
+                }
             }
             SourceEvent::InDoubt { .. } => {
                 self.standing = Standing::InDoubt;
