@@ -66,7 +66,8 @@ impl Journey<'_> {
                     println!("  Linux started its first program {}", at(ns));
                 }
                 Some(GuestLine::Beat { number, ns }) => {
-                    if beats.hear(number, ns) && beats.count() <= SHOWN {
+                    let is_new = beats.hear(number, ns);
+                    if is_new && beats.count() <= SHOWN {
                         println!("  beat {number} {}", at(ns));
                     }
                 }
