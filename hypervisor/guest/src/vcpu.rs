@@ -104,6 +104,15 @@ pub struct NestedFault {
     pub in_walk: bool,
 }
 
+/// What an interrupt waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Window {
+    /// IF, and the end of the interrupt shadow.
+    Interrupts,
+    /// In addition a task priority (CR8) below this class, 1 to 15.
+    TaskPriorityBelow(u8),
+}
+
 /// Bytes of an instruction at most (APM vol. 3, 1.1).
 pub const MAX_INSTRUCTION_BYTES: usize = 15;
 
@@ -178,8 +187,8 @@ pub trait VirtualCpu: Send {
     /// Whether the guest would take an NMI now.
     fn can_take_nmi(&self) -> bool;
 
-    /// Asks for an exit with [`Reason::InterruptWindow`] as soon as the guest can take an interrupt, or takes that back.
-    fn request_window(&mut self, wanted: bool);
+    /// Asks for one exit with [`Reason::InterruptWindow`] as soon as `window` is open, or for none.
+    fn request_window(&mut self, window: Option<Window>);
 
     /// Goes on behind the instruction that exited: sets RIP and ends the interrupt shadow.
     fn advance_to(&mut self, next_rip: u64);

@@ -20,6 +20,11 @@ impl Heap {
         Self(Mutex::new(LinkedList::empty()))
     }
 
+    /// Bytes that are handed out, with what their alignment takes.
+    pub fn used_bytes(&self) -> usize {
+        self.0.lock().used()
+    }
+
     /// Gives the heap its memory.
     ///
     /// # Safety

@@ -139,6 +139,13 @@ impl LocalApic {
         (self.is_enabled() && vector >> 4 > self.processor_priority() >> 4).then_some(vector)
     }
 
+    /// The class (vector / 16) of the interrupt that nothing but the task priority holds off.
+    pub(crate) fn held_class(&self) -> Option<u8> {
+        let class = self.requested.highest()? >> 4;
+        let serviced = self.in_service.highest().map_or(0, |vector| vector >> 4);
+        (self.is_enabled() && class > serviced && class <= self.task_priority >> 4).then_some(class)
+    }
+
     /// The CPU takes what is offered into service.
     pub(crate) fn acknowledge(&mut self) -> Option<u8> {
         let vector = self.offered()?;

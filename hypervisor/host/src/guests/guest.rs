@@ -5,7 +5,8 @@ use alloc::{boxed::Box, vec::Vec};
 use godwit_devices::{Board, BoardConfig};
 use godwit_frames::CpuFrames;
 use godwit_guest::{
-    baseline::Baseline, cpu::Activity, description::GuestDescription, msr_policy::MsrPolicy, vcpu::VirtualCpu,
+    baseline::Baseline, cpu::Activity, description::GuestDescription, emulate::KnownCode,
+    msr_policy::MsrPolicy, vcpu::VirtualCpu,
 };
 use godwit_nested::{Leaf, NestedTables, Npt};
 
@@ -76,6 +77,8 @@ pub struct Guest {
     pub state: RunState,
     /// Why it stopped so far.
     pub exits: ExitCounters,
+    /// Where the code lies that it stopped in last.
+    pub known_code: KnownCode,
 }
 
 impl Guest {

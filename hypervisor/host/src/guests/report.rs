@@ -6,7 +6,7 @@ use core::fmt::{self, Write};
 use godwit_frames::Order;
 
 use super::{End, Entry, Guest, Phase, RunState};
-use crate::{banner::layout, size::Size, state::HostState};
+use crate::{banner::layout, machine::HostMemory, size::Size, state::HostState};
 
 /// The leaves of nested tables, largest first.
 const LEAVES: [Order; 3] = [Order::HUGE, Order::LARGE, Order::FRAME];
@@ -21,10 +21,18 @@ struct Look {
     leaves: [u64; 3],
     tables: u64,
     runs: Vec<(u64, u64, u64)>,
+    stretches: Vec<Stretch>,
+}
+
+/// Leaves of one size that follow each other.
+struct Stretch {
+    order: Order,
+    first_guest_frame: u64,
+    leaves: u64,
 }
 
 impl Look {
-    fn at(guest: &Guest) -> Self {
+    fn at(guest: &Guest, memory: &dyn HostMemory) -> Self {
         let histogram = guest.tables.histogram();
         Self {
             state: guest.state,
@@ -37,6 +45,7 @@ impl Look {
                 .iter()
                 .map(|segment| (segment.start.0, segment.run.start().number(), segment.run.frames()))
                 .collect(),
+            stretches: stretches(guest, memory),
         }
     }
 
@@ -55,13 +64,33 @@ impl Look {
     }
 }
 
+/// The leaves of a guest in as few lines as say where which sizes are.
+fn stretches(guest: &Guest, memory: &dyn HostMemory) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for leaf in guest.tables.leaves(&guest.table_frames.look(memory), 0..u64::MAX) {
+        match stretches.last_mut() {
+            Some(last)
+                if last.order == leaf.order
+                    && last.first_guest_frame + last.leaves * last.order.frames() == leaf.guest_frame =>
+            {
+                last.leaves += 1;
+            }
+            _ => {
+                stretches.push(Stretch { order: leaf.order, first_guest_frame: leaf.guest_frame, leaves: 1 });
+            }
+        }
+    }
+    stretches
+}
+
 fn look(state: &HostState<'_, '_>, entry: &Entry) -> Option<Look> {
-    state.guests.with_guest(state.machine, entry.cpu?, |guest| Look::at(guest))
+    state.guests.with_guest(state.machine, entry.cpu?, |guest| Look::at(guest, state.machine.memory()))
 }
 
 fn state_name(entry: &Entry, look: Option<&Look>) -> String {
     match (&entry.phase, look.map(|look| look.state)) {
         (Phase::Stopped(_), _) => "stopped".into(),
+        (Phase::Away(to), _) => format!("on {to}"),
         (Phase::Starting(_), _) => "starting".into(),
         (Phase::Leaving(leaving), _) if leaving.in_doubt => format!("in doubt: it may run on {}", leaving.to),
         (Phase::Leaving(leaving), _) => format!("moving to {}", leaving.to),
@@ -166,6 +195,9 @@ pub(crate) fn write_raw(state: &HostState<'_, '_>, out: &mut impl Write, name: &
         writeln!(out, "tables {}", look.tables)?;
         for (guest, host, frames) in &look.runs {
             writeln!(out, "run {guest} {host} {frames}")?;
+        }
+        for Stretch { order, first_guest_frame, leaves } in &look.stretches {
+            writeln!(out, "stretch {} {first_guest_frame} {leaves}", order.get())?;
         }
         for (name, count) in &look.exits {
             writeln!(out, "exits {} {count}", name.replace(' ', "-"))?;

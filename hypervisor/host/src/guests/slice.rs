@@ -2,11 +2,12 @@
 
 use godwit_guest::{
     cpu::Activity,
-    vcpu::{Event, Reason},
+    vcpu::{Event, Reason, Window},
 };
 
 use super::{
     GuestTable,
+    counters::Behind,
     exits::{self, Next},
     guest::{End, Guest, RunState},
     slots::Slot,
@@ -68,7 +69,7 @@ impl Runner {
             self.arm(machine, deadline);
             let exit = guest.vcpu.run(guest.tables.root());
             if exit.reason == Reason::Host {
-                guest.exits.count(&exit.reason, false);
+                guest.exits.count(&exit.reason, Behind::Nothing);
                 // It may have been the timer, which is then no longer set.
                 self.armed = None;
                 return Rest::None;
@@ -108,19 +109,19 @@ fn offer_events(guest: &mut Guest) {
         guest.activity = Activity::Running;
         guest.vcpu.inject(Event::Nmi);
     }
-    if !guest.board.has_interrupt() {
-        guest.vcpu.request_window(false);
-        return;
+    if guest.board.has_interrupt()
+        && guest.vcpu.can_take_interrupt()
+        && let Some(vector) = guest.board.accept_interrupt()
+    {
+        guest.activity = Activity::Running;
+        guest.vcpu.inject(Event::Interrupt { vector });
     }
-    if guest.vcpu.can_take_interrupt() {
-        if let Some(vector) = guest.board.accept_interrupt() {
-            guest.activity = Activity::Running;
-            guest.vcpu.inject(Event::Interrupt { vector });
-        }
-        guest.vcpu.request_window(guest.board.has_interrupt());
+    let window = if guest.board.has_interrupt() {
+        Some(Window::Interrupts)
     } else {
-        guest.vcpu.request_window(true);
-    }
+        guest.board.held_class().map(Window::TaskPriorityBelow)
+    };
+    guest.vcpu.request_window(window);
 }
 
 /// Moves what the guest wrote to where it can be looked at.

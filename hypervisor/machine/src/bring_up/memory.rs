@@ -109,7 +109,7 @@ pub(super) fn take_over(map: BootMap, handover: Handover, heap: &'static Heap, n
     };
     table_frames.handle().drain();
     early::use_stacks(&stacks);
-    Ground { boot, memory_map, command_line, features, frames, boot_tables, start_page, stacks, next }
+    Ground { boot, memory_map, command_line, features, frames, heap, boot_tables, start_page, stacks, next }
 }
 
 /// From the first usable frame to the last, with every hole between.

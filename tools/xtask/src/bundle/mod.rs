@@ -29,10 +29,10 @@ use guests::{Guest, GuestsFile, Named};
 #[command(after_help = FORMAT)]
 pub(crate) struct Options {
     /// The guests, in TOML
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Where the bundle goes [default: target/godwit/NAME.bundle, with the name of FILE]
     #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 }
 
 const FORMAT: &str = r#"The file has one [[guest]] for each guest:

@@ -93,6 +93,7 @@ impl<'a, 'm> Job<'a, 'm> for Watch {
                 return Ok(Step::WaitUntil(self.next));
             }
             Standing::Done { paused_ns } => {
+                let sent_frames = progress.frames_done.saturating_sub(progress.zero_frames);
                 let total_ms = now.since(one.started()).as_millis();
                 writeln!(
                     out,
@@ -104,7 +105,7 @@ impl<'a, 'm> Job<'a, 'm> for Watch {
                 let zero = Size::from_frames(progress.zero_frames);
                 writeln!(
                     out,
-                    "  {} page bytes sent; {zero} are zero and were not sent",
+                    "  {} page bytes of {sent_frames} frames sent; {zero} are zero and were not sent",
                     progress.page_bytes
                 )?;
                 writeln!(

@@ -1,6 +1,6 @@
 //! Events, windows and shadows: what is delivered, when, and how often.
 
-use godwit_guest::vcpu::{Event, Reason, VirtualCpu};
+use godwit_guest::vcpu::{Event, Reason, VirtualCpu, Window};
 
 use super::{ALL, fake::Guest};
 use crate::svm::{
@@ -116,9 +116,26 @@ fn software_interrupts_return_behind_their_instruction() {
 }
 
 #[test]
+fn a_software_interrupt_of_the_hosts_comes_again() {
+    let mut guest = Guest::new(ALL);
+    guest.vcpu.inject(Event::Software { vector: 0x80 });
+    guest.cut_off(0x8000_0480);
+    guest.run();
+    assert_eq!(guest.injected(), 0x8000_0480);
+}
+
+#[test]
+fn an_illegal_injection_is_named() {
+    let mut guest = Guest::new(ALL);
+    guest.vcpu.inject(Event::Exception { vector: 2, error_code: None });
+    let detail = "the injected event is illegal";
+    assert_eq!(guest.exit(u64::MAX).reason, Reason::Refused { detail });
+}
+
+#[test]
 fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
     let mut guest = Guest::new(ALL);
-    guest.vcpu.request_window(true);
+    guest.vcpu.request_window(Some(Window::Interrupts));
     guest.run();
     let wanted = guest.entered().vmcb.control().virtual_interrupt;
     assert!(wanted.contains(VirtualInterrupt::PENDING | VirtualInterrupt::IGNORE_TASK_PRIORITY));
@@ -133,8 +150,8 @@ fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
 #[test]
 fn a_window_can_be_taken_back() {
     let mut guest = Guest::new(ALL);
-    guest.vcpu.request_window(true);
-    guest.vcpu.request_window(false);
+    guest.vcpu.request_window(Some(Window::Interrupts));
+    guest.vcpu.request_window(None);
     guest.run();
     assert!(!guest.intercepts(First::VINTR));
 }
@@ -252,4 +269,22 @@ fn the_task_priority_is_cr8() {
     });
     assert_eq!(guest.entered().vmcb.control().virtual_interrupt.bits() & 0xff, 5);
     assert_eq!(guest.vcpu.task_priority(), 15);
+}
+
+#[test]
+fn a_window_waits_for_the_task_priority_where_it_is_told_to() {
+    let mut guest = Guest::new(ALL);
+    guest.vcpu.request_window(Some(Window::TaskPriorityBelow(7)));
+    guest.run();
+    let wanted = guest.entered().vmcb.control().virtual_interrupt;
+    assert_eq!(
+        wanted,
+        VirtualInterrupt::PENDING | VirtualInterrupt::MASKING | VirtualInterrupt::from_bits_retain(7 << 16)
+    );
+    // Another class replaces it, although the intercept is on already.
+    guest.vcpu.request_window(Some(Window::Interrupts));
+    guest.run();
+    assert!(
+        guest.entered().vmcb.control().virtual_interrupt.contains(VirtualInterrupt::IGNORE_TASK_PRIORITY)
+    );
 }

@@ -10,7 +10,7 @@ use core::ops::DerefMut;
 use godwit_frames::HostFrame;
 use godwit_guest::{
     cpu::{CpuState, Registers},
-    vcpu::Event,
+    vcpu::{Event, Window},
 };
 
 use self::nmi::NmiBlocking;
@@ -134,24 +134,40 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         self.debug_control = state.msrs.debug_control;
         self.tsc_offset = state.tsc.wrapping_sub(self.switch.tsc());
         self.pending = state.pending;
-        self.set_window(false);
+        self.set_window(None);
         self.set_nmi_blocking(if state.nmi_blocked { NmiBlocking::UntilIret } else { NmiBlocking::None });
         // Translations of the state before are none of this one.
         self.stale = true;
     }
 
-    /// Asks for an exit when the guest can take an interrupt, by a virtual interrupt of the highest priority that is never
-    /// delivered: its intercept comes first.
-    fn set_window(&mut self, wanted: bool) {
-        const WINDOW: VirtualInterrupt = VirtualInterrupt::PENDING
+    /// Asks for an exit when the guest can take an interrupt, by a virtual interrupt that is never delivered: its intercept
+    /// comes first. It has the priority of the interrupt that waits, so that CR8 holds it off as it holds that one off
+    /// (15.21.4).
+    fn set_window(&mut self, window: Option<Window>) {
+        let request = match window {
+            None => VirtualInterrupt::empty(),
+            Some(Window::Interrupts) => {
+                VirtualInterrupt::PENDING
+                    | VirtualInterrupt::PRIORITY
+                    | VirtualInterrupt::IGNORE_TASK_PRIORITY
+            }
+            Some(Window::TaskPriorityBelow(class)) => {
+                let priority = VirtualInterrupt::from_bits_retain(u64::from(class) << 16);
+                VirtualInterrupt::PENDING | priority & VirtualInterrupt::PRIORITY
+            }
+        };
+        const REQUEST: VirtualInterrupt = VirtualInterrupt::PENDING
             .union(VirtualInterrupt::PRIORITY)
             .union(VirtualInterrupt::IGNORE_TASK_PRIORITY);
-        if self.block.vmcb.control().intercept_first.contains(intercepts::First::VINTR) == wanted {
+        let control = self.block.vmcb.control();
+        let wanted = window.is_some();
+        let is_intercepted = control.intercept_first.contains(intercepts::First::VINTR);
+        if is_intercepted == wanted && control.virtual_interrupt & REQUEST == request {
             return;
         }
         let control = self.block.vmcb.control_mut(Clean::INTERCEPTS | Clean::VIRTUAL_INTERRUPT);
         control.intercept_first.set(intercepts::First::VINTR, wanted);
-        control.virtual_interrupt.set(WINDOW, wanted);
+        control.virtual_interrupt = control.virtual_interrupt.difference(REQUEST) | request;
     }
 
     /// Notes how NMIs are held off, and intercepts what will end that.

@@ -5,7 +5,7 @@ use core::ops::DerefMut;
 use godwit_frames::HostFrame;
 use godwit_guest::{
     cpu::{CpuState, Registers},
-    vcpu::{Event, Exit, StateError, SystemState, VirtualCpu},
+    vcpu::{Event, Exit, StateError, SystemState, VirtualCpu, Window},
 };
 
 use super::{Block, NmiBlocking, Vcpu};
@@ -76,8 +76,8 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
         self.pending.is_none() && !shadow && self.nmi == NmiBlocking::None
     }
 
-    fn request_window(&mut self, wanted: bool) {
-        self.set_window(wanted);
+    fn request_window(&mut self, window: Option<Window>) {
+        self.set_window(window);
     }
 
     fn advance_to(&mut self, next_rip: u64) {
