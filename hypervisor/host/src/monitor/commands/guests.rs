@@ -152,7 +152,8 @@ pub(super) fn reset<'a, 'm>(
         return Ok(Outcome::Done);
     }
     if let Some(Origin::Moved(from)) = state.roster.find(name).map(|entry| &entry.origin) {
-        writeln!(out, "{name} came from {from}, and its kernel is there: it cannot be started anew here")?;
+        // Stopping it would be the end of it.
+        writeln!(out, "{name} runs on: its kernel is on host {from}, which it came from")?;
         return Ok(Outcome::Done);
     }
     guests::stop(state, name, None);

@@ -267,7 +267,9 @@ impl Outgoing {
             SourceEvent::ResumeHere(failure) => {
                 self.ending = Some(Ending::Stay(format!("{failure}")));
                 self.resume(state);
-                log::warn!("guest {} stays here: {failure}", self.guest);
+                if !self.is_watched {
+                    log::warn!("guest {} stays here: {failure}", self.guest);
+                }
             }
             SourceEvent::InDoubt { .. } => {
                 self.standing = Standing::InDoubt;
