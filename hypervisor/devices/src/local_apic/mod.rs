@@ -139,6 +139,13 @@ impl LocalApic {
         (self.is_enabled() && vector >> 4 > self.processor_priority() >> 4).then_some(vector)
     }
 
+    /// The class of the highest vector requested, where nothing but the task priority holds it back.
+    pub(crate) fn held_back_class(&self) -> Option<u8> {
+        let class = self.requested.highest()? >> 4;
+        let serviced = self.in_service.highest().unwrap_or(0) >> 4;
+        (self.is_enabled() && class > serviced && class <= self.task_priority >> 4).then_some(class)
+    }
+
     /// The CPU takes what is offered into service.
     pub(crate) fn acknowledge(&mut self) -> Option<u8> {
         let vector = self.offered()?;

@@ -11,7 +11,7 @@ use godwit_guest::{
     GuestAddress, GuestMemory, NotRam,
     cpu::{Attributes, CpuState, General, Registers, Segment},
     emulate::{self, Bus, EmulateError, Emulated},
-    vcpu::{Event, Exit, NestedFault, Reason, StateError, SystemState, VirtualCpu},
+    vcpu::{Event, Exit, NestedFault, Reason, StateError, SystemState, VirtualCpu, Window},
 };
 
 /// Where the devices' page lies.
@@ -115,7 +115,7 @@ impl VirtualCpu for FakeCpu {
     fn can_take_nmi(&self) -> bool {
         false
     }
-    fn request_window(&mut self, _: bool) {}
+    fn request_window(&mut self, _: Option<Window>) {}
     fn advance_to(&mut self, next_rip: u64) {
         self.registers.rip = next_rip;
     }

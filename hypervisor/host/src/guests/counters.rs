@@ -3,7 +3,7 @@
 use godwit_guest::vcpu::Reason;
 
 /// Names of what is counted, in the order of [`ExitCounters::counts`].
-const EXIT_NAMES: [&str; 14] = [
+const EXIT_NAMES: [&str; 15] = [
     "host",
     "window",
     "cpuid",
@@ -18,6 +18,7 @@ const EXIT_NAMES: [&str; 14] = [
     "cache flush",
     "not offered",
     "fatal",
+    "task priority",
 ];
 /// Place of MMIO in [`EXIT_NAMES`].
 const MMIO: usize = 7;
@@ -47,6 +48,7 @@ impl ExitCounters {
             Reason::SetExtendedControl => 10,
             Reason::CacheFlush => 11,
             Reason::NotOffered => 12,
+            Reason::WriteTaskPriority => 14,
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };
         if let Some(count) = self.counts.get_mut(place) {

@@ -67,6 +67,18 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
             guest.vcpu.registers().set(General::Rax, NO_SUCH_CALL);
             Outcome::Done
         }
+        Reason::WriteTaskPriority => {
+            let Guest { ram, board, vcpu, .. } = guest;
+            let written = emulate::written_task_priority(vcpu.as_mut(), &ram.door(machine.memory()), exit);
+            match written {
+                Ok(Some(priority)) => {
+                    board.set_task_priority(priority);
+                    Outcome::Done
+                }
+                Ok(None) => Outcome::Fault(Event::GENERAL_PROTECTION),
+                Err(error) => return cannot(guest, error),
+            }
+        }
         Reason::SetExtendedControl => instructions::set_extended_control(guest),
         Reason::CacheFlush => Outcome::Done,
         Reason::NotOffered => Outcome::Fault(Event::INVALID_OPCODE),
@@ -134,11 +146,13 @@ fn touch(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFau
 fn emulated(guest: &mut Guest, result: Result<Emulated, emulate::EmulateError>) -> Next {
     match result {
         Ok(_) => Next::Run,
-        Err(error) => {
-            log::warn!("guest {}: {error}", guest.description.name);
-            stuck(guest, "an instruction that is not carried out here", 0)
-        }
+        Err(error) => cannot(guest, error),
     }
+}
+
+fn cannot(guest: &mut Guest, error: emulate::EmulateError) -> Next {
+    log::warn!("guest {}: {error}", guest.description.name);
+    stuck(guest, "an instruction that is not carried out here", 0)
 }
 
 /// A guest's devices at one moment of its clocks.

@@ -2,7 +2,7 @@
 
 use godwit_guest::{
     cpu::Activity,
-    vcpu::{Event, Reason},
+    vcpu::{Event, Reason, Window},
 };
 
 use super::{
@@ -109,7 +109,7 @@ fn offer_events(guest: &mut Guest) {
         guest.vcpu.inject(Event::Nmi);
     }
     if !guest.board.has_interrupt() {
-        guest.vcpu.request_window(false);
+        guest.vcpu.request_window(later_window(guest));
         return;
     }
     if guest.vcpu.can_take_interrupt() {
@@ -117,10 +117,18 @@ fn offer_events(guest: &mut Guest) {
             guest.activity = Activity::Running;
             guest.vcpu.inject(Event::Interrupt { vector });
         }
-        guest.vcpu.request_window(guest.board.has_interrupt());
+        guest.vcpu.request_window(later_window(guest));
     } else {
-        guest.vcpu.request_window(true);
+        guest.vcpu.request_window(Some(Window::Any));
     }
+}
+
+/// What to wait for behind the event that is delivered now. A guest that lowers CR8 does not stop for it by itself.
+fn later_window(guest: &Guest) -> Option<Window> {
+    if guest.board.has_interrupt() {
+        return Some(Window::Any);
+    }
+    guest.board.held_back_class().map(Window::Class)
 }
 
 /// Moves what the guest wrote to where it can be looked at.

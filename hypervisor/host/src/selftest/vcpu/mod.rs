@@ -8,7 +8,7 @@ use core::time::Duration;
 use godwit_frames::{FrameRun, HostFrame, Mobility, Order};
 use godwit_guest::{
     cpu::{General, Registers},
-    vcpu::{Event, Exit, Reason, VirtualCpu},
+    vcpu::{Event, Exit, Reason, VirtualCpu, Window},
 };
 
 use self::program::{CPUID_BYTES, HLT_BYTES, INTERRUPT_PORT, OUT_BYTES, SUM_PORT};
@@ -166,7 +166,7 @@ impl Guest<'_> {
         if self.vcpu.can_take_interrupt() {
             return Err("interrupts are said to be on, which are off since reset".into());
         }
-        self.vcpu.request_window(true);
+        self.vcpu.request_window(Some(Window::Any));
         // STI holds interrupts off for the NOP that follows.
         self.expect(Reason::InterruptWindow, 25)?;
         if !self.vcpu.can_take_interrupt() {

@@ -1,6 +1,6 @@
 //! Events, windows and shadows: what is delivered, when, and how often.
 
-use godwit_guest::vcpu::{Event, Reason, VirtualCpu};
+use godwit_guest::vcpu::{Event, Reason, VirtualCpu, Window};
 
 use super::{ALL, fake::Guest};
 use crate::svm::{
@@ -118,12 +118,13 @@ fn software_interrupts_return_behind_their_instruction() {
 #[test]
 fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
     let mut guest = Guest::new(ALL);
-    guest.vcpu.request_window(true);
+    guest.vcpu.request_window(Some(Window::Any));
     guest.run();
     let wanted = guest.entered().vmcb.control().virtual_interrupt;
     assert!(wanted.contains(VirtualInterrupt::PENDING | VirtualInterrupt::IGNORE_TASK_PRIORITY));
     assert!(wanted.contains(VirtualInterrupt::PRIORITY | VirtualInterrupt::MASKING));
     assert!(guest.intercepts(First::VINTR));
+    assert_eq!(guest.entered().vmcb.control().intercept_cr, 1 << 24, "a write of CR8 comes first");
     assert_eq!(guest.exit(exit::VINTR).reason, Reason::InterruptWindow);
     guest.run();
     assert!(!guest.intercepts(First::VINTR), "it opens once");
@@ -131,10 +132,26 @@ fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
 }
 
 #[test]
+fn a_window_of_a_class_is_a_write_of_cr8() {
+    let mut guest = Guest::new(ALL);
+    guest.vcpu.request_window(Some(Window::Any));
+    guest.vcpu.request_window(Some(Window::Class(5)));
+    guest.run();
+    let entered = guest.entered().vmcb;
+    assert_eq!(entered.control().virtual_interrupt, VirtualInterrupt::MASKING);
+    assert_eq!(entered.control().intercept_cr, 1 << 24);
+    assert!(!guest.intercepts(First::VINTR));
+    assert_eq!(guest.exit(exit::WRITE_CR8).reason, Reason::WriteTaskPriority);
+    guest.vcpu.request_window(None);
+    guest.run();
+    assert_eq!(guest.entered().vmcb.control().intercept_cr, 0);
+}
+
+#[test]
 fn a_window_can_be_taken_back() {
     let mut guest = Guest::new(ALL);
-    guest.vcpu.request_window(true);
-    guest.vcpu.request_window(false);
+    guest.vcpu.request_window(Some(Window::Any));
+    guest.vcpu.request_window(None);
     guest.run();
     assert!(!guest.intercepts(First::VINTR));
 }

@@ -133,7 +133,7 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         match code {
             exit::INTR => self.switch.serve_interrupts(),
             exit::MACHINE_CHECK => self.switch.serve_machine_check(),
-            exit::VINTR => self.set_window(false),
+            exit::VINTR => self.set_window(None),
             exit::IRET => self.set_nmi_blocking(NmiBlocking::AtIret(self.registers.rip)),
             exit::DEBUG => self.reflect(Event::Exception { vector: vectors::DEBUG, error_code: None }),
             exit::ALIGNMENT_CHECK => {

@@ -10,7 +10,7 @@ use core::ops::DerefMut;
 use godwit_frames::HostFrame;
 use godwit_guest::{
     cpu::{CpuState, Registers},
-    vcpu::Event,
+    vcpu::{Event, Window},
 };
 
 use self::nmi::NmiBlocking;
@@ -134,24 +134,31 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         self.debug_control = state.msrs.debug_control;
         self.tsc_offset = state.tsc.wrapping_sub(self.switch.tsc());
         self.pending = state.pending;
-        self.set_window(false);
+        self.set_window(None);
         self.set_nmi_blocking(if state.nmi_blocked { NmiBlocking::UntilIret } else { NmiBlocking::None });
         // Translations of the state before are none of this one.
         self.stale = true;
     }
 
     /// Asks for an exit when the guest can take an interrupt, by a virtual interrupt of the highest priority that is never
-    /// delivered: its intercept comes first.
-    fn set_window(&mut self, wanted: bool) {
+    /// delivered: its intercept comes first (APM vol. 2, 15.21.4).
+    ///
+    /// One that CR8 holds back waits for a write of CR8. The virtual interrupt's own priority would tell as well, but QEMU stops
+    /// with an assertion where a guest writes CR8 while a virtual interrupt is pending; so no guest may do that.
+    fn set_window(&mut self, wanted: Option<Window>) {
         const WINDOW: VirtualInterrupt = VirtualInterrupt::PENDING
             .union(VirtualInterrupt::PRIORITY)
             .union(VirtualInterrupt::IGNORE_TASK_PRIORITY);
-        if self.block.vmcb.control().intercept_first.contains(intercepts::First::VINTR) == wanted {
+        let any = wanted == Some(Window::Any);
+        let cr = if wanted.is_some() { intercepts::WRITE_CR8 } else { 0 };
+        let control = self.block.vmcb.control();
+        if (control.intercept_first.contains(intercepts::First::VINTR), control.intercept_cr) == (any, cr) {
             return;
         }
         let control = self.block.vmcb.control_mut(Clean::INTERCEPTS | Clean::VIRTUAL_INTERRUPT);
-        control.intercept_first.set(intercepts::First::VINTR, wanted);
-        control.virtual_interrupt.set(WINDOW, wanted);
+        control.intercept_cr = cr;
+        control.intercept_first.set(intercepts::First::VINTR, any);
+        control.virtual_interrupt.set(WINDOW, any);
     }
 
     /// Notes how NMIs are held off, and intercepts what will end that.

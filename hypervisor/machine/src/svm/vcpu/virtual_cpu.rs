@@ -5,7 +5,7 @@ use core::ops::DerefMut;
 use godwit_frames::HostFrame;
 use godwit_guest::{
     cpu::{CpuState, Registers},
-    vcpu::{Event, Exit, StateError, SystemState, VirtualCpu},
+    vcpu::{Event, Exit, StateError, SystemState, VirtualCpu, Window},
 };
 
 use super::{Block, NmiBlocking, Vcpu};
@@ -76,7 +76,7 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
         self.pending.is_none() && !shadow && self.nmi == NmiBlocking::None
     }
 
-    fn request_window(&mut self, wanted: bool) {
+    fn request_window(&mut self, wanted: Option<Window>) {
         self.set_window(wanted);
     }
 
