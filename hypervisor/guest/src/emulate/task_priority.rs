@@ -1,8 +1,8 @@
 //! MOV to CR8, where the processor stops at it.
 
-use iced_x86::Register;
+use iced_x86::{DecoderOptions, Register};
 
-use super::{EmulateError, fetch::instruction, registers};
+use super::{EmulateError, fetch::instruction_as, registers};
 use crate::{
     GuestMemory,
     vcpu::{Exit, VirtualCpu},
@@ -23,8 +23,9 @@ pub fn written_task_priority(
 ) -> Result<Option<u8>, EmulateError> {
     let state = *vcpu.registers();
     let system = vcpu.system();
-    let (instruction, bytes) =
-        instruction(&state, &system, memory, exit).map_err(|none| none.at(state.rip))?;
+    // AMD's processors take LOCK MOV CR0 for it as well, which needs no 64-bit mode.
+    let (instruction, bytes) = instruction_as(&state, &system, memory, exit, DecoderOptions::AMD)
+        .map_err(|none| none.at(state.rip))?;
     let value = (instruction.op0_register() == Register::CR8)
         .then(|| registers::read(&state, &system.segments, instruction.op1_register()))
         .flatten()

@@ -21,6 +21,7 @@ fn every_source_and_spelling_is_understood() {
     cpu.registers.set(General::R9, 15);
     assert_eq!(written(&mut cpu, &[0x44, 0x0f, 0x22, 0xc0]), Ok(Some(3)), "mov cr8, rax");
     assert_eq!(written(&mut cpu, &[0x45, 0x0f, 0x22, 0xc1]), Ok(Some(15)), "mov cr8, r9");
+    assert_eq!(written(&mut cpu, &[0xf0, 0x0f, 0x22, 0xc0]), Ok(Some(3)), "lock mov cr0, rax");
 }
 
 #[test]

@@ -221,10 +221,7 @@ impl Incoming {
         if let Some(entry) = state.roster.find_mut(name) {
             entry.phase = Phase::Arriving;
         }
-        let is_foreign = state.roster.give_cpu(name, cpu);
-        if let Some(slot) = state.guests.slot(cpu) {
-            slot.console.lock().begin(is_foreign);
-        }
+        guests::give_cpu(state, name, cpu);
         self.agreed = Some(Agreed { description, baseline, cpu });
         self.held = Held::Zeroing { ram, segment: 0, frame: 0 };
         Ok(())
