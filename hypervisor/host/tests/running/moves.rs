@@ -270,6 +270,8 @@ fn wherever_the_wire_is_cut_for_a_second_the_guest_runs_once() {
     let mut moved = 0;
     for frames in 0.. {
         let mut pair = Pair::new();
+        // They know each other's hardware addresses: the move itself is cut.
+        pair.ask(NORTH, "ping south");
         pair.wire.cut_after(frames);
         pair.worlds[NORTH].feed(b"send web-1 south\r");
         pair.pass(1);
