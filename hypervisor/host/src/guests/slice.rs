@@ -37,9 +37,11 @@ impl Runner {
     pub fn slice(&mut self, machine: &dyn Machine, table: &GuestTable, cpu: CpuNumber) -> Rest {
         let Some((slot, mut guard)) = table.own(cpu) else { return Rest::Until(None) };
         let Some(guest) = guard.as_deref_mut() else { return Rest::Until(None) };
+        let had_ended = matches!(guest.state, RunState::Ended(_));
         let rest = self.run(machine, slot, guest);
         move_output(guest, slot, machine);
-        if matches!(guest.state, RunState::Ended(_)) {
+        // Said once: who looks wakes this CPU, and would be told again.
+        if matches!(guest.state, RunState::Ended(_)) && !had_ended {
             slot.notify(machine);
         }
         drop(guard);

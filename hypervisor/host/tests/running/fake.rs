@@ -79,6 +79,8 @@ pub(crate) struct FakeMachine {
     pub(crate) description: Description,
     /// Whether it has virtual CPUs, which are scripted.
     pub(crate) runs_guests: bool,
+    /// After so many runs of its CPU a guest switches itself off.
+    pub(crate) guest_runs: Option<u64>,
 }
 
 impl FakeMachine {
@@ -102,7 +104,14 @@ impl FakeMachine {
         };
         let memory = FakeMemory::default();
         let description = description(cpus);
-        Self { state: Mutex::new(state), memory, network: None, description, runs_guests: false }
+        Self {
+            state: Mutex::new(state),
+            memory,
+            network: None,
+            description,
+            runs_guests: false,
+            guest_runs: None,
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -258,7 +267,7 @@ impl Machine for FakeMachine {
 
     fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
         if self.runs_guests {
-            Ok(Box::<ScriptedCpu>::default())
+            Ok(Box::new(ScriptedCpu::until(self.guest_runs)))
         } else {
             Err(VcpuError("this machine is only pretended"))
         }

@@ -79,11 +79,17 @@ struct Pair {
 impl Pair {
     /// Two hosts; `web-1` runs on the first.
     fn new() -> Self {
+        Self::with_runs(None)
+    }
+
+    /// As [`new`](Self::new); the guest switches itself off after so many runs of its CPU.
+    fn with_runs(guest_runs: Option<u64>) -> Self {
         let wire = Ethernet::new();
         let worlds = [NORTH, SOUTH].map(|host| {
             let mut machine = FakeMachine::new(2);
             machine.network = Some(wire.plug(9000));
             machine.runs_guests = true;
+            machine.guest_runs = guest_runs;
             let module = (host == NORTH).then(bundle);
             let world = Setup { machine, command_line: COMMAND_LINES[host], memory_mib: 64, module }.ready();
             wire.intercept(host);
@@ -215,6 +221,18 @@ fn a_paused_guest_arrives_paused() {
     assert_eq!(pair.states()[SOUTH], "paused");
     pair.ask(SOUTH, "resume web-1");
     assert_eq!(pair.end("paused"), SOUTH);
+}
+
+#[test]
+fn a_guest_that_switches_itself_off_while_it_leaves_is_cleared_away() {
+    let mut pair = Pair::with_runs(Some(30));
+    // Nobody hears the offer, and the guest runs meanwhile.
+    pair.wire.cut_after(0);
+    let said = pair.ask(NORTH, "send web-1 south");
+    assert!(said.contains("web-1 stays here: waited too long for HELLO"), "{said}");
+    let shown = pair.ask(NORTH, "guest web-1");
+    assert!(shown.contains("it switched itself off"), "{shown}");
+    assert_eq!(pair.free_frames(), pair.free);
 }
 
 /// What came of a move on a wire that was cut.

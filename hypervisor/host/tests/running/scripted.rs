@@ -10,6 +10,8 @@ use godwit_guest::{
 const RUNS_PER_LETTER: u64 = 4;
 /// COM1's data register.
 const COM1: u16 = 0x3f8;
+/// The ACPI control register that the tables name, and what switches the machine off there: SLP_TYP 5 and SLP_EN.
+const POWER: (u16, u64) = (0x604, 5 << 10 | 1 << 13);
 
 /// The letter that the guest writes as its `number`th.
 pub(crate) fn letter(number: u64) -> char {
@@ -21,6 +23,14 @@ pub(crate) fn letter(number: u64) -> char {
 pub(crate) struct ScriptedCpu {
     state: CpuState,
     tsc_offset: u64,
+    last_run: Option<u64>,
+}
+
+impl ScriptedCpu {
+    /// One that switches its machine off in that run.
+    pub(crate) fn until(last_run: Option<u64>) -> Self {
+        Self { last_run, ..Self::default() }
+    }
 }
 
 impl VirtualCpu for ScriptedCpu {
@@ -50,6 +60,12 @@ impl VirtualCpu for ScriptedCpu {
             let letter = letter(runs / RUNS_PER_LETTER - 1);
             registers.set(General::Rax, u64::from(u32::from(letter)));
             exit.reason = Reason::Port { port: COM1, bytes: 1, input: false, string: false };
+            exit.next_rip = Some(registers.rip);
+        }
+        if self.last_run == Some(runs) {
+            let (port, value) = POWER;
+            registers.set(General::Rax, value);
+            exit.reason = Reason::Port { port, bytes: 2, input: false, string: false };
             exit.next_rip = Some(registers.rip);
         }
         exit
