@@ -5,7 +5,7 @@ use core::net::SocketAddrV4;
 use arrayvec::ArrayVec;
 use godwit_migration::Datagram;
 
-use super::Outgoing;
+use super::{Outgoing, Standing};
 use crate::{
     guests::Ram,
     machine::{Instant, Piece},
@@ -21,6 +21,9 @@ const MAX_PIECES: usize = 17;
 impl Outgoing {
     /// Reads memory and sends what there is room for; `true` where there is more to do at once.
     pub(super) fn stream(&mut self, state: &mut HostState<'_, '_>, now: Instant) -> bool {
+        if self.standing != Standing::UnderWay || self.ending.is_some() || self.paused_at.is_none() {
+            return false;
+        }
         let HostState { machine, guests, network, .. } = state;
         let (machine, Ok(network)) = (*machine, network.as_mut()) else { return false };
         let Self { source, out, datagrams, pages, cpu, .. } = self;
