@@ -17,6 +17,7 @@
 
 mod arithmetic;
 mod bits;
+mod control;
 mod cpu;
 mod error;
 mod execute;
@@ -33,6 +34,7 @@ mod stack;
 mod string;
 pub mod walk;
 
+pub use control::control_register;
 pub use error::{Bytes, EmulateError};
 pub use fault::Fault;
 pub use fetch::fetch;

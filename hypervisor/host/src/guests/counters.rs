@@ -3,7 +3,7 @@
 use godwit_guest::vcpu::Reason;
 
 /// Names of what is counted, in the order of [`ExitCounters::counts`].
-const EXIT_NAMES: [&str; 15] = [
+const EXIT_NAMES: [&str; 16] = [
     "host",
     "window",
     "cpuid",
@@ -19,6 +19,7 @@ const EXIT_NAMES: [&str; 15] = [
     "not offered",
     "fatal",
     "absent memory",
+    "cr4",
 ];
 /// Place of MMIO in [`EXIT_NAMES`].
 const MMIO: usize = 7;
@@ -63,6 +64,7 @@ impl ExitCounters {
             Reason::Hypercall => 9,
             Reason::SetExtendedControl => 10,
             Reason::CacheFlush => 11,
+            Reason::ReadCr4 | Reason::WriteCr4 => 15,
             Reason::NotOffered => 12,
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };

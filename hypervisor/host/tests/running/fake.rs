@@ -6,7 +6,10 @@ use std::{
 };
 
 use godwit_frames::{FRAME_BYTES, FrameRun, Order};
-use godwit_guest::vcpu::{VcpuError, VirtualCpu};
+use godwit_guest::{
+    baseline::Baseline,
+    vcpu::{VcpuError, VirtualCpu},
+};
 use godwit_host::{
     description::{CpuInfo, CpuState, Description, Feature, PciFunction, Virtualization},
     machine::{
@@ -224,7 +227,7 @@ impl Machine for FakeMachine {
         self.network.map(|adapter| adapter as &dyn NetworkDevice)
     }
 
-    fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
+    fn create_vcpu(&self, _: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
         Err(VcpuError("this machine is only pretended"))
     }
 

@@ -5,6 +5,10 @@ use godwit_guest::vcpu::{Exit, MAX_INSTRUCTION_BYTES, NestedFault, Reason};
 
 use super::{capabilities::Capabilities, vmcb::Control};
 
+/// A read of CR4.
+pub const READ_CR4: u64 = 0x04;
+/// A write of CR4.
+pub const WRITE_CR4: u64 = 0x14;
 /// #DB.
 pub const DEBUG: u64 = 0x41;
 /// #AC.
@@ -77,6 +81,8 @@ pub fn decode(control: &Control, capabilities: &Capabilities, refused: &'static 
 fn reason(control: &Control) -> Reason {
     match control.exit_code {
         INTR | NMI | INIT | IRET | MACHINE_CHECK | DEBUG | ALIGNMENT_CHECK | RDPMC => Reason::Host,
+        READ_CR4 => Reason::ReadCr4,
+        WRITE_CR4 => Reason::WriteCr4,
         VINTR => Reason::InterruptWindow,
         CPUID => Reason::Cpuid,
         HLT => Reason::Halt,

@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 
 use godwit_guest::{
+    baseline::Baseline,
     cpu::{Control, CpuState, Debug, Msrs, Registers, Segments},
     vcpu::{Event, StateError},
 };
 
-use super::extended_state::Format;
+use super::extended_state::{self, Format};
 use crate::{features::Processor, interrupts::vectors};
 
 /// CR0 (APM vol. 2, 3.1.1).
@@ -23,8 +24,23 @@ pub mod cr0 {
     pub const DEFINED: u64 = 0xe005_003f;
 }
 
-/// CR4.PAE (APM vol. 2, 3.1.3).
-pub const CR4_PAE: u64 = 1 << 5;
+/// CR4 (APM vol. 2, 3.1.3).
+pub mod cr4 {
+    /// Page size extensions.
+    pub const PSE: u64 = 1 << 4;
+    /// Physical address extensions.
+    pub const PAE: u64 = 1 << 5;
+    /// Machine checks.
+    pub const MCE: u64 = 1 << 6;
+    /// Global pages.
+    pub const PGE: u64 = 1 << 7;
+    /// Supervisor-mode execution prevention.
+    pub const SMEP: u64 = 1 << 20;
+    /// Supervisor-mode access prevention.
+    pub const SMAP: u64 = 1 << 21;
+    /// What translations depend on.
+    pub const FLUSHING: u64 = PSE | PAE | PGE | SMEP | SMAP;
+}
 
 /// EFER (APM vol. 2, 3.1.7).
 pub mod efer {
@@ -147,7 +163,7 @@ impl Limits {
             (cr4 & !self.cr4 != 0, "CR4 has bits that this processor has not"),
             (cr8 > 0xf, "CR8 is larger than 15"),
             (efer & !self.efer != 0, "EFER has bits that this processor has not"),
-            (long_paging && cr4 & CR4_PAE == 0, "long mode is on without CR4.PAE"),
+            (long_paging && cr4 & cr4::PAE == 0, "long mode is on without CR4.PAE"),
             ((efer & efer::LMA != 0) != long_paging, "EFER.LMA does not agree with EFER.LME and CR0.PG"),
         ])
     }
@@ -160,6 +176,26 @@ impl Limits {
         }
         Some(value & !efer::LMA | now.efer & efer::LMA)
     }
+}
+
+/// Whether a guest of `baseline` can have come to `state`. Its host's processor may have more than the baseline offers: a guest that
+/// uses that could not go on to the next host.
+///
+/// # Errors
+/// [`StateError`] names the first thing that is not offered.
+pub fn check_baseline(baseline: Baseline, state: &CpuState) -> Result<(), StateError> {
+    let Control { cr4, efer, xcr0, .. } = state.control;
+    let mxcsr = extended_state::mxcsr(&state.fpu);
+    let error = first_of(&[
+        (cr4 & !baseline.cr4_mask().bits() != 0, "CR4 has bits that the guest is not offered"),
+        (efer & !baseline.efer_mask() != 0, "EFER has bits that the guest is not offered"),
+        (!baseline.check_xcr0(xcr0), "XCR0 has components that the guest is not offered"),
+        (
+            mxcsr.is_none_or(|mxcsr| mxcsr & !baseline.mxcsr_mask() != 0),
+            "MXCSR has bits that the guest is not offered",
+        ),
+    ]);
+    error.map_or(Ok(()), |why| Err(StateError(why)))
 }
 
 /// Whether every byte of `pat` is a memory type (APM vol. 2, 7.8.1).

@@ -48,7 +48,8 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             }
             EFER => {
                 let now = state::control_registers(&self.block.vmcb);
-                let next = self.setup.limits.efer_after_write(&now, value);
+                let offered = value & !self.baseline.efer_mask() == 0;
+                let next = self.setup.limits.efer_after_write(&now, value).filter(|_| offered);
                 if let Some(next) = next {
                     self.block.vmcb.save_mut(Clean::CONTROL_REGISTERS).efer = next | efer::SVME;
                 }
