@@ -247,6 +247,10 @@ impl StartTask {
             }
         };
         let size = Size::from_bytes(self.description.memory_bytes);
+        if let Some(slot) = state.guests.slot(self.cpu) {
+            // What the guest before wrote, and what was typed for it, is not this one's.
+            slot.console.lock().clear();
+        }
         log::info!("guest {} starts on {} with {size}", self.description.name, self.cpu);
         place(state, self.cpu, guest);
         Ok(())

@@ -12,6 +12,7 @@ mod monitor;
 mod moves;
 mod moves_broken;
 mod moves_fifty;
+mod moves_huge;
 mod moves_refused;
 mod network;
 mod odd_machines;

@@ -154,7 +154,7 @@ fn a_guest_whose_running_is_lost_runs_on_and_the_source_learns_it() -> Result<()
     scene.doubt::<RUNNING>(port)?;
     ensure_state(south, "running")?;
     port.restore();
-    await_log(north, "guest web-1 has left: it runs on south now")?;
+    await_log(north, "guest web-1 has left for south")?;
     scene.end_at(south)
 }
 
@@ -215,6 +215,6 @@ fn ctrl_c_breaks_a_move_off_until_go() -> Result<()> {
     north.wait_prompt(ANSWER)?;
     // The connection lasts: GO is sent again.
     port.restore();
-    await_log(north, "guest web-1 has left: it runs on south now")?;
+    await_log(north, "guest web-1 has left for south")?;
     scene.end_at(south)
 }

@@ -65,8 +65,11 @@ impl Journey<'_> {
                     is_up = true;
                     println!("  Linux started its first program {}", at(ns));
                 }
-                Some(GuestLine::Beat { number, ns }) if beats.hear(number, ns) && beats.count() <= SHOWN => {
-                    println!("  beat {number} {}", at(ns));
+                Some(GuestLine::Beat { number, ns }) => {
+                    let is_new = beats.hear(number, ns);
+                    if is_new && beats.count() <= SHOWN {
+                        println!("  beat {number} {}", at(ns));
+                    }
                 }
                 Some(GuestLine::FillOk { .. }) => is_filled = true,
                 _ => {}

@@ -72,7 +72,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let by_host: Vec<_> = before.into_iter().zip(after).flat_map(|(before, after)| [before, after]).collect();
     println!("{}", comparison::table(&guest, &by_host));
     tell(&guest, &by_host, &moved, &account);
-    println!("a picture of both hosts' memory: {}", save_picture(&guest, &by_host)?.display());
+    let picture = save_picture(&guest, &by_host)?;
+    let shown = picture.strip_prefix(workspace::root()).unwrap_or(&picture);
+    println!("\na picture of both hosts' memory: {}", shown.display());
     let (hosts, switch) = lab.into_parts();
     hosts.into_iter().try_for_each(power_off)?;
     switch.finish()?;

@@ -47,7 +47,7 @@ pub(super) fn send<'a, 'm>(
         return Ok(Outcome::Done);
     };
     if let Some(why) = state.network.as_ref().ok().and_then(|network| unreachable(network, address)) {
-        writeln!(out, "{name} is not moved: {address} {why}")?;
+        writeln!(out, "{name} stays here: {address} {why}")?;
         return Ok(Outcome::Done);
     }
     match moves::send(state, name, host, address) {

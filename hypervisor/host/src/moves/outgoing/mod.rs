@@ -43,8 +43,8 @@ pub(crate) enum Standing {
 
 /// What is done once the adapter reads nothing of the guest's memory any more.
 enum Ending {
-    /// Its memory is freed, and this is said of it.
-    Free { paused_ns: u64, why: String },
+    /// Its memory is freed.
+    Free { paused_ns: u64 },
     /// It is this host's again, for this reason. It runs on already; only from then on can it be stopped, and its memory freed.
     Stay(String),
 }
@@ -172,8 +172,7 @@ impl Outgoing {
 
     /// A person decides that the guest is gone from here, and does not run here again.
     pub(crate) fn give_up(&mut self) {
-        self.ending =
-            Some(Ending::Free { paused_ns: 0, why: format!("it was given up: it may run on {}", self.to) });
+        self.ending = Some(Ending::Free { paused_ns: 0 });
     }
 
     /// One turn; `true` where there is more to do at once.
@@ -190,8 +189,8 @@ impl Outgoing {
             busy = true;
         }
         busy |= self.stream(state, now);
-        self.say(state);
         self.settle(state);
+        self.say(state);
         busy || self.ending.is_some()
     }
 
@@ -201,8 +200,8 @@ impl Outgoing {
             return;
         }
         match self.ending.take() {
-            Some(Ending::Free { paused_ns, why }) => {
-                log::info!("guest {} has left: {why}; its memory is free", self.guest);
+            Some(Ending::Free { paused_ns }) => {
+                log::info!("guest {} has left for {}; its memory here is free", self.guest, self.to);
                 guests::went_away(state, &self.guest, &self.to);
                 self.standing = Standing::Done { paused_ns };
             }
@@ -268,7 +267,9 @@ impl Outgoing {
             SourceEvent::ResumeHere(failure) => {
                 self.ending = Some(Ending::Stay(format!("{failure}")));
                 self.resume(state);
-                log::warn!("guest {} stays here: {failure}", self.guest);
+                if !self.is_watched {
+                    log::warn!("guest {} stays here: {failure}", self.guest);
+                }
             }
             SourceEvent::InDoubt { .. } => {
                 self.standing = Standing::InDoubt;
@@ -294,7 +295,7 @@ impl Outgoing {
             SourceEvent::Done => {
                 let paused_ns =
                     self.paused_at.map_or(0, |at| now.as_nanoseconds().saturating_sub(at.as_nanoseconds()));
-                self.ending = Some(Ending::Free { paused_ns, why: format!("it runs on {} now", self.to) });
+                self.ending = Some(Ending::Free { paused_ns });
             }
             SourceEvent::Conflict => {
                 log::error!("guest {} runs here AND on {}: stop one of them now", self.guest, self.to);

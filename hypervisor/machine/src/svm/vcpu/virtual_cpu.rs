@@ -4,7 +4,7 @@ use core::ops::DerefMut;
 
 use godwit_frames::HostFrame;
 use godwit_guest::{
-    cpu::{CpuState, Registers},
+    cpu::{Control, CpuState, Registers, Segment},
     vcpu::{Event, Exit, StateError, SystemState, VirtualCpu, Window},
 };
 
@@ -26,6 +26,15 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
 
     fn system(&self) -> SystemState {
         SystemState { control: self.control_registers(), segments: state::segments(&self.block.vmcb) }
+    }
+
+    fn control(&self) -> Control {
+        self.control_registers()
+    }
+
+    fn code_segment(&self) -> (Segment, u8) {
+        let save = self.block.vmcb.save();
+        (save.cs.into(), save.cpl & 3)
     }
 
     fn state(&self) -> CpuState {
@@ -65,14 +74,16 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
         self.pending.is_some()
     }
 
+    fn in_interrupt_shadow(&self) -> bool {
+        self.block.vmcb.control().interrupt_state & INTERRUPT_SHADOW != 0
+    }
+
     fn can_take_interrupt(&self) -> bool {
-        let shadow = self.block.vmcb.control().interrupt_state & INTERRUPT_SHADOW != 0;
-        self.pending.is_none() && !shadow && self.registers.rflags & rflags::IF != 0
+        self.pending.is_none() && !self.in_interrupt_shadow() && self.registers.rflags & rflags::IF != 0
     }
 
     fn can_take_nmi(&self) -> bool {
-        let shadow = self.block.vmcb.control().interrupt_state & INTERRUPT_SHADOW != 0;
-        self.pending.is_none() && !shadow && self.nmi == NmiBlocking::None
+        self.pending.is_none() && !self.in_interrupt_shadow() && self.nmi == NmiBlocking::None
     }
 
     fn request_window(&mut self, window: Option<Window>) {
