@@ -147,7 +147,8 @@ impl Limits {
             .or_else(|| {
                 (!format.takes_xcr0(state.control.xcr0)).then_some("XCR0 is not one this processor takes")
             })
-            .or_else(|| state.pending.and_then(event_error));
+            .or_else(|| privilege_error(state))
+            .or_else(|| state.pending.and_then(|event| event_error(event, state.control.cr0 & cr0::PE != 0)));
         error.map_or_else(|| format.check(&state.fpu), |why| Err(StateError(why)))
     }
 
@@ -208,11 +209,15 @@ pub const fn is_canonical(address: u64) -> bool {
     (address << 16) as i64 >> 16 == address as i64
 }
 
-/// What is wrong with an event to be injected.
-pub fn event_error(event: Event) -> Option<&'static str> {
+/// What is wrong with an event to be injected. Exceptions have error codes in `protected` mode only (APM vol. 2, 8.4): elsewhere one that was
+/// injected with its code comes back without.
+pub fn event_error(event: Event, protected: bool) -> Option<&'static str> {
     match event {
-        Event::Exception { vector, .. } if vector >= 32 || vector == vectors::NMI => {
+        Event::Exception { vector, .. } if !vectors::is_guest_exception(vector) => {
             Some("the pending exception's vector is none of an exception")
+        }
+        Event::Exception { vector, error_code: None } if protected && vectors::has_error_code(vector) => {
+            Some("the pending exception lacks its error code")
         }
         Event::Exception { vector, error_code: Some(_) } if !vectors::has_error_code(vector) => {
             Some("the pending exception has an error code that it never has")
@@ -231,6 +236,18 @@ pub fn mode_error(control: &Control, segments: &Segments) -> Option<&'static str
     let code = segments.cs.attributes;
     let both = Attributes::LONG | Attributes::DEFAULT_32;
     (control.efer & efer::LMA != 0 && code.contains(both)).then_some("CS has both L and D set in long mode")
+}
+
+/// What is wrong between mode and privilege level, which is the DPL of SS.
+fn privilege_error(state: &CpuState) -> Option<&'static str> {
+    use godwit_guest::cpu::Attributes;
+    let level = state.segments.ss.attributes & Attributes::DPL;
+    let is_real = state.control.cr0 & cr0::PE == 0;
+    let is_virtual_8086 = state.registers.rflags & rflags::VM != 0;
+    first_of(&[
+        (is_real && !level.is_empty(), "the privilege level in real mode is not 0"),
+        (is_virtual_8086 && level != Attributes::DPL, "the privilege level in virtual-8086 mode is not 3"),
+    ])
 }
 
 fn registers_error(registers: &Registers, control: &Control) -> Option<&'static str> {
