@@ -90,6 +90,11 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
             }
         }
         Reason::SetExtendedControl => instructions::set_extended_control(guest),
+        Reason::ReadCr4 | Reason::WriteCr4 => {
+            let Guest { ram, vcpu, .. } = guest;
+            let result = emulate::control_register(vcpu.as_mut(), &ram.door(machine.memory()), exit);
+            return emulated(guest, result);
+        }
         Reason::CacheFlush => Outcome::Done,
         Reason::NotOffered => Outcome::Fault(Event::INVALID_OPCODE),
         Reason::Shutdown => return Next::End(End::TripleFault { rip: guest.vcpu.registers().rip }),

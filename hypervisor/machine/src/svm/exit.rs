@@ -7,6 +7,10 @@ use super::{capabilities::Capabilities, vmcb::Control};
 
 /// A write of CR8.
 pub const WRITE_CR8: u64 = 0x18;
+/// A read of CR4.
+pub const READ_CR4: u64 = 0x04;
+/// A write of CR4.
+pub const WRITE_CR4: u64 = 0x14;
 /// #DB.
 pub const DEBUG: u64 = 0x41;
 /// #AC.
@@ -79,6 +83,8 @@ pub fn decode(control: &Control, capabilities: &Capabilities, refused: &'static 
 fn reason(control: &Control) -> Reason {
     match control.exit_code {
         INTR | NMI | INIT | IRET | MACHINE_CHECK | DEBUG | ALIGNMENT_CHECK | RDPMC => Reason::Host,
+        READ_CR4 => Reason::ReadCr4,
+        WRITE_CR4 => Reason::WriteCr4,
         VINTR => Reason::InterruptWindow,
         WRITE_CR8 => Reason::WriteTaskPriority,
         CPUID => Reason::Cpuid,

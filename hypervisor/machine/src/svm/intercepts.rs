@@ -1,4 +1,4 @@
-//! What ends a guest's run (APM vol. 2, table B-1, offsets 08h to 10h).
+//! What ends a guest's run (APM vol. 2, table B-1, offsets 00h to 10h).
 
 use bitflags::bitflags;
 
@@ -86,6 +86,11 @@ bitflags! {
         const RDPRU = 1 << 14;
     }
 }
+
+/// Reads of CR4, in the word at offset 00h.
+pub const CR4_READ: u32 = 1 << 4;
+/// Writes of CR4, there.
+pub const CR4_WRITE: u32 = 1 << 20;
 
 /// #MC is the host's. #DB and #AC are given back to the guest, but not before the processor left it: a guest that raises them
 /// while it delivers them keeps the processor in microcode for ever, interrupts and NMIs held off (CVE-2015-8104 and

@@ -27,6 +27,8 @@ fn reason(code: u64, info: u64) -> Reason {
 fn codes_are_those_of_the_manual() {
     // APM vol. 2, appendix C.
     for (code, expected) in [
+        (0x04, Reason::ReadCr4),
+        (0x14, Reason::WriteCr4),
         (0x41, Reason::Host),
         (0x52, Reason::Host),
         (0x60, Reason::Host),
