@@ -202,3 +202,6 @@ fn take(
         Err(Short::Pieces)
     }
 }
+
+#[cfg(test)]
+mod tests;
