@@ -36,6 +36,7 @@ mod clock;
 mod io_apic;
 mod local_apic;
 mod message;
+mod pci;
 mod pic;
 mod pit;
 mod power;

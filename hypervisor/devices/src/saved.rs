@@ -28,10 +28,12 @@ pub enum DeviceId {
     ParavirtualClock = 8,
     /// The reset control register, and requests that nobody has taken yet.
     Reset = 9,
+    /// The PCI configuration address.
+    PciConfiguration = 10,
 }
 
 impl DeviceId {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Serial,
         Self::Pic,
         Self::Pit,
@@ -41,6 +43,7 @@ impl DeviceId {
         Self::PowerManagement,
         Self::ParavirtualClock,
         Self::Reset,
+        Self::PciConfiguration,
     ];
 }
 

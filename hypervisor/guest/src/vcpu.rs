@@ -4,7 +4,7 @@ use arrayvec::ArrayVec;
 use godwit_frames::HostFrame;
 use serde::{Deserialize, Serialize};
 
-use crate::cpu::{Control, CpuState, Registers, Segments};
+use crate::cpu::{Attributes, Control, CpuState, Registers, Segment, Segments};
 
 /// Something that is delivered to the guest through its interrupt table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -157,6 +157,17 @@ pub trait VirtualCpu: Send {
     /// Control and segment registers, as of the last exit.
     fn system(&self) -> SystemState;
 
+    /// The control registers alone, for exits that need no more.
+    fn control(&self) -> Control {
+        self.system().control
+    }
+
+    /// The code segment and the current privilege level alone.
+    fn code_segment(&self) -> (Segment, u8) {
+        let segments = self.system().segments;
+        (segments.cs, (segments.ss.attributes & Attributes::DPL).bits() as u8 >> 5)
+    }
+
     /// The whole state; [`Activity`](crate::cpu::Activity) is left at running: the host knows.
     fn state(&self) -> CpuState;
 
@@ -183,6 +194,9 @@ pub trait VirtualCpu: Send {
 
     /// Whether the guest would take an external interrupt now: IF set, no shadow, nothing pending.
     fn can_take_interrupt(&self) -> bool;
+
+    /// Whether interrupts are held off for one instruction, behind STI or a load of SS.
+    fn in_interrupt_shadow(&self) -> bool;
 
     /// Whether the guest would take an NMI now.
     fn can_take_nmi(&self) -> bool;

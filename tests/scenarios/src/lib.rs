@@ -3,6 +3,7 @@
 //! A scenario fails where there is no image: it never passes by not running.
 #![forbid(unsafe_code)]
 
+pub mod guests;
 pub mod linux;
 pub mod pair;
 pub mod random;

@@ -11,6 +11,7 @@ mod tests;
 use godwit_guest::GuestMemory;
 
 use crate::clock::ParavirtualClock;
+use crate::pci::PciConfiguration;
 use crate::pit::Pit;
 use crate::power::{self, PowerManagement};
 use crate::reset::{PowerRequest, Reset};
@@ -46,6 +47,7 @@ pub struct Board {
     rtc: Rtc,
     power: PowerManagement,
     reset: Reset,
+    pci: PciConfiguration,
     clock: ParavirtualClock,
     interrupts: Interrupts,
     counters: BoardCounters,
@@ -60,6 +62,7 @@ impl Board {
             rtc: Rtc::new(config.wall_clock_start_s, config.memory_bytes),
             power: PowerManagement::new(),
             reset: Reset::default(),
+            pci: PciConfiguration::default(),
             clock: ParavirtualClock::new(config.wall_clock_start_s, config.tsc_hz),
             interrupts: Interrupts::new(config.tsc_hz),
             counters: BoardCounters::default(),
@@ -161,6 +164,7 @@ impl Board {
 
     /// Brings the interrupt lines in step with the devices.
     fn settle(&mut self) {
+        self.power.set_alarm_line(self.rtc.has_alarm());
         for (irq, level) in [
             (serial::IRQ, self.serial.has_interrupt()),
             (rtc::IRQ, self.rtc.has_interrupt()),

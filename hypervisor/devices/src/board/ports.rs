@@ -3,7 +3,7 @@
 use super::Board;
 use crate::reset::PowerRequest;
 use crate::time::Now;
-use crate::{power, reset, serial};
+use crate::{pci, power, reset, serial};
 
 /// The device behind one byte-wide port, and the offset in it.
 enum Place {
@@ -17,8 +17,6 @@ enum Place {
     Post,
     Serial(u16),
     Power(u16),
-    /// PCI configuration: there is no bus, and that is no reason for a note.
-    Pci,
     Absent,
 }
 
@@ -36,7 +34,6 @@ impl Place {
             0x80 => Self::Post,
             serial::BASE_PORT..=serial::LAST_PORT => Self::Serial(port - serial::BASE_PORT),
             power::BASE_PORT..power::END_PORT => Self::Power(port - power::BASE_PORT),
-            0xcf8..=0xcff => Self::Pci,
             _ => Self::Absent,
         }
     }
@@ -49,7 +46,8 @@ impl Board {
         self.advance(now);
         let value = match (port, bytes) {
             (reset::CONTROL_PORT, 1) => u32::from(self.reset.control()),
-            (0xcf8..=0xcff, _) | (_, 0) => u32::MAX,
+            (_, 0) => u32::MAX,
+            (pci::FIRST_PORT..=pci::LAST_PORT, _) => self.pci.read(port, bytes),
             _ => (0..u16::from(bytes.min(4))).fold(0, |value, offset| {
                 let byte = port.checked_add(offset).map_or(u8::MAX, |port| self.read_byte(now, port));
                 value | u32::from(byte) << (8 * offset)
@@ -69,7 +67,7 @@ impl Board {
         match (port, bytes) {
             (reset::CONTROL_PORT, 1) => self.reset.set_control(value as u8),
             // A configuration address covers the reset register and must not reach it.
-            (0xcf8..=0xcff, _) => {}
+            (pci::FIRST_PORT..=pci::LAST_PORT, _) => self.pci.write(port, bytes, value),
             _ => {
                 for (offset, byte) in value.to_le_bytes().into_iter().take(usize::from(bytes)).enumerate() {
                     if let Some(port) = port.checked_add(offset as u16) {
@@ -93,7 +91,7 @@ impl Board {
             Place::Rtc(offset) => self.rtc.read(now.time, offset),
             Place::Serial(offset) => self.serial.read(offset),
             Place::Power(offset) => self.power.read(now.time, offset),
-            Place::Post | Place::Pci => u8::MAX,
+            Place::Post => u8::MAX,
             Place::Absent => {
                 self.counters.note_absent_port(port);
                 u8::MAX
@@ -116,7 +114,7 @@ impl Board {
                     self.reset.ask(PowerRequest::PowerOff);
                 }
             }
-            Place::Post | Place::Pci => {}
+            Place::Post => {}
             Place::Absent => self.counters.note_absent_port(port),
         }
     }

@@ -8,6 +8,7 @@ use super::{Board, BoardConfig, BoardCounters};
 use crate::clock::ParavirtualClock;
 use crate::io_apic::IoApic;
 use crate::local_apic::LocalApic;
+use crate::pci::PciConfiguration;
 use crate::pic::Pic;
 use crate::pit::Pit;
 use crate::power::PowerManagement;
@@ -31,6 +32,7 @@ impl Board {
             encode(&self.power.save()),
             encode(&self.clock.save(now)),
             encode(&self.reset.save()),
+            encode(&self.pci.save()),
         ]
     }
 
@@ -42,12 +44,15 @@ impl Board {
     /// # Errors
     /// A device's state is missing, there twice, of an unknown version, unreadable or impossible.
     pub fn restore(config: &BoardConfig, now: Now, saved: &[SavedDevice]) -> Result<Self, RestoreError> {
+        let rtc = Rtc::restore(&decode(saved)?)?;
+        let power = PowerManagement::restore(&decode(saved)?, rtc.has_alarm())?;
         let mut board = Self {
             serial: Serial::restore(&decode(saved)?)?,
             pit: Pit::restore(decode(saved)?)?,
-            rtc: Rtc::restore(&decode(saved)?)?,
-            power: PowerManagement::restore(&decode(saved)?)?,
+            rtc,
+            power,
             reset: Reset::restore(&decode(saved)?)?,
+            pci: PciConfiguration::restore(&decode(saved)?)?,
             clock: ParavirtualClock::restore(&decode(saved)?, config.tsc_hz)?,
             interrupts: Interrupts {
                 pic: Pic::restore(decode(saved)?)?,

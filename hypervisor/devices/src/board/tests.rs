@@ -109,6 +109,27 @@ fn com1_interrupts_by_an_edge_on_pin_4() {
     assert_eq!(board.read_port(at(0), COM1, 1), u32::from(b'x'));
 }
 
+#[test]
+fn an_alarm_of_the_clock_is_an_acpi_event_once() {
+    let mut board = board();
+    set_io_apic_entry(&mut board, 9, 0x8049);
+    board.write_port(at(0), 0x602, 2, 0x0400);
+    assert_eq!(board.read_port(at(0), 0x602, 2), 0x0400, "the event can be enabled");
+    // An alarm in every second; the clock counts in 24 hours and BCD.
+    for (register, value) in [(1, 0xff), (3, 0xff), (5, 0xff), (0x0b, 0x22)] {
+        out(&mut board, &[(0x70, register), (0x71, value)]);
+    }
+    assert_eq!(board.read_port(at(0), 0x600, 2), 0);
+    let later = at(2_000_000_000);
+    board.advance(later);
+    assert_eq!(board.read_port(later, 0x600, 2), 0x0400);
+    assert_eq!(board.accept_interrupt(), Some(0x49));
+    board.write_port(later, 0x600, 2, 0x0400);
+    assert_eq!(board.read_port(later, 0x600, 2), 0, "its line is still up, and did not rise again");
+    let mut moved = Board::restore(&CONFIG, later, &board.save(later)).expect("it was saved");
+    assert_eq!(moved.read_port(later, 0x600, 2), 0, "nor did it on the way");
+}
+
 /// Level-triggered, active high, as the MADT says: it comes again until the guest clears the event.
 #[test]
 fn the_power_button_interrupts_until_it_is_cleared() {
@@ -208,9 +229,9 @@ fn what_is_absent_reads_as_ones_and_is_counted() {
     assert_eq!(board.counters().last_absent_port, Some(0x378));
 
     board.write_port(at(0), 0x80, 1, 0x55);
-    board.write_port(at(0), 0xcf8, 4, 0x8000_0000);
-    assert_eq!(board.read_port(at(0), 0xcf8, 4), 0xffff_ffff, "there is no PCI bus");
-    assert_eq!(board.read_port(at(0), 0xcfc, 4), 0xffff_ffff);
+    board.write_port(at(0), 0xcf8, 4, 0x8000_0800);
+    assert_eq!(board.read_port(at(0), 0xcf8, 4), 0x8000_0800);
+    assert_eq!(board.read_port(at(0), 0xcfc, 4), 0xffff_ffff, "nothing is on the PCI bus");
     assert_eq!(board.read_port(at(0), 0x64, 1), 0, "nobody waits for a keyboard controller");
     assert_eq!(board.counters().absent_ports, 5, "these are no surprise");
 }

@@ -1,10 +1,11 @@
 //! ACPI power management (ACPI 6.5, 4.8.3): event and control registers, the timer, the power button.
 //!
 //! The board is always in ACPI mode, and powers off when the guest enters the sleep type [`SLEEP_TYPE_S5`].
-//! There are no other sleep states, no sleep button and no general-purpose events.
+//! There are no other sleep states, no sleep button and no general-purpose events. An alarm of the real-time clock is an
+//! event, as on PCs.
 //!
 //! **How it migrates**: the three registers are saved. The timer is the guest's time at another rate, so it
-//! needs nothing but the half in which it was last looked at. The interrupt line is recomputed.
+//! needs nothing but the half in which it was last looked at. The interrupt line and the alarm's line are recomputed.
 
 mod saved;
 #[cfg(test)]
@@ -41,6 +42,7 @@ bitflags! {
         const TIMER = 1 << 0;
         const GLOBAL_LOCK = 1 << 5;
         const POWER_BUTTON = 1 << 8;
+        const RTC = 1 << 10;
     }
 
     /// PM1 control (table 4.15).
@@ -66,6 +68,8 @@ pub(crate) struct PowerManagement {
     control: Control,
     /// How often the timer's highest bit changed up to the last look.
     seen_halves: u64,
+    /// Whether the real-time clock's alarm was up at the last look.
+    alarm_line: bool,
 }
 
 impl PowerManagement {
@@ -75,6 +79,7 @@ impl PowerManagement {
             enable: Events::empty(),
             control: Control::SCI_ENABLE,
             seen_halves: 0,
+            alarm_line: false,
         }
     }
 
@@ -86,6 +91,14 @@ impl PowerManagement {
     /// The power button is pressed and released.
     pub(crate) fn press_power_button(&mut self) {
         self.status |= Events::POWER_BUTTON;
+    }
+
+    /// The level of the real-time clock's alarm: its rise is the event.
+    pub(crate) fn set_alarm_line(&mut self, level: bool) {
+        if level && !self.alarm_line {
+            self.status |= Events::RTC;
+        }
+        self.alarm_line = level;
     }
 
     /// Notes the timer's events.

@@ -29,7 +29,8 @@ impl PowerManagement {
         }
     }
 
-    pub(crate) fn restore(saved: &PowerManagementV1) -> Result<Self, RestoreError> {
+    /// `alarm_line` is the level of the real-time clock's alarm: an event that came of it is in the status already.
+    pub(crate) fn restore(saved: &PowerManagementV1, alarm_line: bool) -> Result<Self, RestoreError> {
         let ensure = |possible, what| ensure(possible, DeviceId::PowerManagement, what);
         let status = Events::from_bits(saved.status);
         let enable = Events::from_bits(saved.enable);
@@ -43,6 +44,6 @@ impl PowerManagement {
             });
         };
         ensure(saved.seen_halves < 1 << (64 - HALF_BITS), "the timer is beyond the guest's time")?;
-        Ok(Self { status, enable, control, seen_halves: saved.seen_halves })
+        Ok(Self { status, enable, control, seen_halves: saved.seen_halves, alarm_line })
     }
 }

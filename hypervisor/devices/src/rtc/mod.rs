@@ -82,6 +82,11 @@ impl Rtc {
         self.control.bits() & self.flags.bits() != 0
     }
 
+    /// Whether an alarm is why the interrupt line is up.
+    pub(crate) fn has_alarm(&self) -> bool {
+        self.control.contains(Control::ALARM_INTERRUPT) && self.flags.contains(Flags::ALARM)
+    }
+
     /// Reads port 0x70 (`offset` 0) or 0x71 (1).
     pub(crate) fn read(&mut self, now: GuestTime, offset: u16) -> u8 {
         // The index cannot be read.

@@ -17,13 +17,12 @@ const LEGACY_DEVICES: u16 = 1 << 0;
 const NO_VGA: u16 = 1 << 2;
 const NO_ASPM: u16 = 1 << 4;
 
-/// The feature flags. The power button is a fixed one (bit 4 clear), the hardware is not reduced (bit 20
-/// clear).
-const FLAGS: u32 = WBINVD | PROC_C1 | NO_SLEEP_BUTTON | NO_FIXED_RTC | TIMER_32_BITS | RESET_REGISTER;
+/// The feature flags. The power button and the clock's alarm are fixed ones (bits 4 and 6 clear), the hardware is not
+/// reduced (bit 20 clear).
+const FLAGS: u32 = WBINVD | PROC_C1 | NO_SLEEP_BUTTON | TIMER_32_BITS | RESET_REGISTER;
 const WBINVD: u32 = 1 << 0;
 const PROC_C1: u32 = 1 << 2;
 const NO_SLEEP_BUTTON: u32 = 1 << 5;
-const NO_FIXED_RTC: u32 = 1 << 6;
 const TIMER_32_BITS: u32 = 1 << 8;
 const RESET_REGISTER: u32 = 1 << 10;
 

@@ -102,7 +102,7 @@ fn the_clock_moves() {
 
 #[test]
 fn power_management_and_reset_move() {
-    check(&OPEN_PIC, ports(&[0x600, 0x601, 0x602, 0x603, 0x604, 0x605, 0x608, 0xcf9, 0x64]));
+    check(&OPEN_PIC, ports(&[0x600, 0x601, 0x602, 0x603, 0x604, 0x605, 0x608, 0xcf8, 0xcf9, 0xcfc, 0x64]));
 }
 
 /// Registers of the local APIC, with values that lead somewhere.
@@ -206,6 +206,7 @@ fn device_numbers_are_part_of_the_format() {
         (7, DeviceId::PowerManagement),
         (8, DeviceId::ParavirtualClock),
         (9, DeviceId::Reset),
+        (10, DeviceId::PciConfiguration),
     ] {
         assert_eq!((u16::from(device), DeviceId::try_from(number)), (number, Ok(device)));
         let saved = SavedDevice { device, version: 1, bytes: vec![7] };
@@ -213,5 +214,5 @@ fn device_numbers_are_part_of_the_format() {
         assert_eq!(sent, [number as u8, 1, 1, 7]);
         assert_eq!(postcard::from_bytes(&sent), Ok(saved));
     }
-    assert!(postcard::from_bytes::<SavedDevice>(&[10, 1, 0]).is_err());
+    assert!(postcard::from_bytes::<SavedDevice>(&[11, 1, 0]).is_err());
 }

@@ -77,7 +77,16 @@ impl GuestConsole {
         (self.output.iter().copied(), self.input.iter().copied())
     }
 
-    /// Empties it.
+    /// Makes it ready for a guest that starts: nothing that was typed before reaches it. Output stays for those who look on,
+    /// unless it is another guest's.
+    pub fn begin(&mut self, is_foreign: bool) {
+        self.input.clear();
+        if is_foreign {
+            self.clear();
+        }
+    }
+
+    /// Empties it for another guest, whose first byte is at place 0.
     pub fn clear(&mut self) {
         *self = Self::new();
     }
@@ -98,6 +107,18 @@ mod tests {
         console.write(&vec![b'x'; MAX_OUTPUT + 7]);
         assert_eq!(console.read(5, &mut out), (5 + 7 + 3, 3, 7));
         assert_eq!(console.read(u64::MAX, &mut out).1, 0);
+    }
+
+    #[test]
+    fn a_guest_that_starts_gets_and_shows_nothing_of_another() {
+        let mut console = GuestConsole::new();
+        console.write(b"before");
+        console.type_byte(b'x');
+        console.begin(false);
+        assert_eq!((console.read(0, &mut [0; 9]).1, console.has_input()), (6, false));
+        console.type_byte(b'x');
+        console.begin(true);
+        assert_eq!((console.read(0, &mut [0; 9]), console.has_input()), ((0, 0, 0), false));
     }
 
     #[test]

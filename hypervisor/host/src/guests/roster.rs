@@ -53,6 +53,8 @@ pub struct Entry {
     pub origin: Origin,
     /// The CPU whose guest it is while it has memory, or while that is prepared.
     pub cpu: Option<CpuNumber>,
+    /// The CPU in whose slot its last output is still kept: its own, or the one that it had and that no guest had since.
+    pub console: Option<CpuNumber>,
     /// How far it is.
     pub phase: Phase,
 }
@@ -60,7 +62,7 @@ pub struct Entry {
 impl Entry {
     /// A guest that was not started yet.
     pub fn new(description: GuestDescription, origin: Origin) -> Self {
-        Self { description, origin, cpu: None, phase: Phase::Stopped(None) }
+        Self { description, origin, cpu: None, console: None, phase: Phase::Stopped(None) }
     }
 
     /// Its name.
@@ -111,6 +113,22 @@ impl Roster {
     /// The guest whose CPU is `cpu`.
     pub(crate) fn on_cpu(&mut self, cpu: CpuNumber) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.cpu == Some(cpu))
+    }
+
+    /// Gives `cpu`, which no guest has, to the guest called `name`. `true` where what the slot's console still holds is
+    /// another guest's, and has to go.
+    pub(crate) fn give_cpu(&mut self, name: &str, cpu: CpuNumber) -> bool {
+        let mut is_foreign = true;
+        for entry in &mut self.entries {
+            if entry.name().as_str() == name {
+                is_foreign = entry.console != Some(cpu);
+                entry.cpu = Some(cpu);
+                entry.console = Some(cpu);
+            } else if entry.console == Some(cpu) {
+                entry.console = None;
+            }
+        }
+        is_foreign
     }
 
     /// Adds a guest whose name is new.

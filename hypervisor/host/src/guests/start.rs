@@ -10,6 +10,7 @@ use godwit_guest::{
     bundle::{FileSum, SumError},
     cpu::Activity,
     description::GuestDescription,
+    emulate::KnownCode,
     file::File,
     layout::LayoutError,
     loader::{self, FileRole, LoadError, LoadPlan, PlacedTables},
@@ -112,8 +113,11 @@ pub(crate) fn begin(state: &mut HostState<'_, '_>, name: &str, force: bool) -> R
     state.cpu.frames().drain();
     let ram = ram.map_err(StartError::Memory)?;
     let stage = Some(Stage::Sum { role: FileRole::Kernel, sum: FileSum::new(files.kernel.clone()) });
-    entry.cpu = Some(cpu);
     entry.phase = Phase::Starting(Box::new(StartTask { cpu, description, files, ram, stage }));
+    let is_foreign = state.roster.give_cpu(name, cpu);
+    if let Some(slot) = state.guests.slot(cpu) {
+        slot.console.lock().begin(is_foreign);
+    }
     Ok(())
 }
 
@@ -312,6 +316,7 @@ pub(crate) fn assemble(
         msr_policy: MsrPolicy::new(),
         state: RunState::Running,
         exits: ExitCounters::default(),
+        known_code: KnownCode::default(),
     }))
 }
 

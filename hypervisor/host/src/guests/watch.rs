@@ -58,7 +58,9 @@ pub(crate) fn autostart(state: &mut HostState<'_, '_>) {
     for name in names {
         if let Err(error) = start::begin(state, &name, false) {
             log::warn!("guest {name} does not start: {error}");
-            if let Some(entry) = state.roster.find_mut(&name) {
+            // One that is on its way here meanwhile stays what it is.
+            let entry = state.roster.find_mut(&name).filter(|entry| matches!(entry.phase, Phase::Stopped(_)));
+            if let Some(entry) = entry {
                 entry.phase = Phase::Stopped(Some(format!("{error}")));
             }
         }

@@ -127,6 +127,7 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             pci,
             notes,
         },
+        heap: ground.heap,
         memory: DirectMemory::new(&ground.boot, &ground.memory_map),
         wall_clock_start_s,
         network,

@@ -4,6 +4,7 @@ mod bad_input;
 mod boot;
 mod faults;
 mod fragment;
+mod guests;
 mod linux_guest;
 mod log;
 mod micro;

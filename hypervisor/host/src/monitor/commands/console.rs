@@ -64,8 +64,9 @@ impl<'a, 'm> Job<'a, 'm> for ConsoleJob {
             return Ok(Step::Done);
         }
         let entry = state.roster.find(&self.name);
-        let cpu = entry.and_then(|entry| entry.cpu);
-        if let Some(slot) = cpu.and_then(|cpu| state.guests.slot(cpu)) {
+        // A guest that came to an end left its last words.
+        let console = entry.and_then(|entry| entry.console);
+        if let Some(slot) = console.and_then(|cpu| state.guests.slot(cpu)) {
             let mut bytes = [0; CHUNK];
             let (place, count, gone) = slot.console.lock().read(self.place, &mut bytes);
             self.place = place;
@@ -74,7 +75,12 @@ impl<'a, 'm> Job<'a, 'm> for ConsoleJob {
             }
             self.show(out, bytes.get(..count).unwrap_or_default());
             out.flush();
-            return Ok(if count > 0 { Step::Again } else { Step::Wait });
+            if count > 0 {
+                return Ok(Step::Again);
+            }
+            if entry.is_some_and(|entry| entry.cpu.is_some()) {
+                return Ok(Step::Wait);
+            }
         }
         match entry.map(|entry| &entry.phase) {
             Some(Phase::Stopped(Some(why))) => writeln!(out, "\n{}: {why}", self.name)?,

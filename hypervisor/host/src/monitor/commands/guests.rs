@@ -7,7 +7,7 @@ use super::Outcome;
 use crate::{
     console::Console,
     excerpt::Excerpt,
-    guests::{self, Phase, RunState},
+    guests::{self, Origin, Phase, RunState},
     job::{Job, Step},
     spelling,
     state::HostState,
@@ -149,6 +149,11 @@ pub(super) fn reset<'a, 'm>(
     let Some(phase) = phase(state, out, name)? else { return Ok(Outcome::Done) };
     if phase != What::Here {
         writeln!(out, "{name} does not run; \"start {name}\" starts it")?;
+        return Ok(Outcome::Done);
+    }
+    if let Some(Origin::Moved(from)) = state.roster.find(name).map(|entry| &entry.origin) {
+        // Stopping it would be the end of it.
+        writeln!(out, "{name} runs on: its kernel is on host {from}, which it came from")?;
         return Ok(Outcome::Done);
     }
     guests::stop(state, name, None);

@@ -49,8 +49,11 @@ impl Incoming {
         }
         let mut before = Phase::Stopped(None);
         if let Some(entry) = state.roster.find_mut(name) {
-            entry.cpu = Some(cpu);
             before = core::mem::replace(&mut entry.phase, Phase::Arriving);
+        }
+        let is_foreign = state.roster.give_cpu(name, cpu);
+        if let Some(slot) = state.guests.slot(cpu) {
+            slot.console.lock().begin(is_foreign);
         }
         self.agreed = Some(Agreed { description, baseline, cpu, before });
         self.held = Held::Zeroing { ram, segment: 0, frame: 0 };
@@ -155,14 +158,8 @@ impl Incoming {
             }
         }
         let name = agreed.description.name.as_str();
-        let progress = self.destination.progress();
-        log::info!(
-            "guest {name} runs here, from {}: {} of memory arrived, {} of it zero and not sent; it stood still for {} ms",
-            self.from.ip(),
-            Size::from_frames(progress.frames_done),
-            Size::from_frames(progress.zero_frames),
-            paused_ns / 1_000_000
-        );
+        let paused_ms = paused_ns / 1_000_000;
+        log::info!("guest {name} runs here, from {}; it stood still for {paused_ms} ms", self.from.ip());
         guests::place(state, cpu, guest);
         if let Some(entry) = state.roster.find_mut(name) {
             entry.phase = Phase::Here;

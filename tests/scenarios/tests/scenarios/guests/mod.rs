@@ -1,0 +1,7 @@
+//! Guests on one host.
+
+mod bad_input;
+mod commands;
+mod ill_behaved;
+mod linux;
+mod micro;
