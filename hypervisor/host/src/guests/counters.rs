@@ -3,7 +3,7 @@
 use godwit_guest::vcpu::Reason;
 
 /// Names of what is counted, in the order of [`ExitCounters::counts`].
-const EXIT_NAMES: [&str; 15] = [
+const EXIT_NAMES: [&str; 16] = [
     "host",
     "window",
     "cpuid",
@@ -19,6 +19,7 @@ const EXIT_NAMES: [&str; 15] = [
     "not offered",
     "fatal",
     "absent memory",
+    "task priority",
 ];
 /// Place of MMIO in [`EXIT_NAMES`].
 const MMIO: usize = 7;
@@ -64,6 +65,7 @@ impl ExitCounters {
             Reason::SetExtendedControl => 10,
             Reason::CacheFlush => 11,
             Reason::NotOffered => 12,
+            Reason::WriteTaskPriority => 15,
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };
         if let Some(count) = self.counts.get_mut(place) {

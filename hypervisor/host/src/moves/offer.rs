@@ -132,9 +132,9 @@ pub(super) fn reserve(offer: &Offer, frames: &mut CpuFrames<'_, '_>) -> Result<R
 fn reserve_leaves(leaves: &LeafRun, frames: &mut CpuFrames<'_, '_>, ram: &mut Ram) -> Result<(), Refusal> {
     let order = Order::new(leaves.order).unwrap_or(Order::FRAME);
     let size = Size::from_bytes(order.bytes());
-    let too_little = |had: u64| {
+    let too_little = || {
         let short =
-            format!("{} runs of {size} in one piece are needed, and {had} are free here", leaves.leaves);
+            format!("{} runs of {size} in one piece are needed, and fewer are free here", leaves.leaves);
         (RefuseCode::Memory, short)
     };
     let runs = frames
@@ -158,5 +158,5 @@ fn reserve_leaves(leaves: &LeafRun, frames: &mut CpuFrames<'_, '_>, ram: &mut Ra
         ram.push(start, run);
         start = next;
     }
-    if had < u64::from(leaves.leaves) { Err(too_little(had)) } else { Ok(()) }
+    if had < u64::from(leaves.leaves) { Err(too_little()) } else { Ok(()) }
 }

@@ -5,6 +5,8 @@ use godwit_guest::vcpu::{Exit, MAX_INSTRUCTION_BYTES, NestedFault, Reason};
 
 use super::{capabilities::Capabilities, vmcb::Control};
 
+/// A write of CR8.
+pub const WRITE_CR8: u64 = 0x18;
 /// #DB.
 pub const DEBUG: u64 = 0x41;
 /// #AC.
@@ -78,6 +80,7 @@ fn reason(control: &Control) -> Reason {
     match control.exit_code {
         INTR | NMI | INIT | IRET | MACHINE_CHECK | DEBUG | ALIGNMENT_CHECK | RDPMC => Reason::Host,
         VINTR => Reason::InterruptWindow,
+        WRITE_CR8 => Reason::WriteTaskPriority,
         CPUID => Reason::Cpuid,
         HLT => Reason::Halt,
         IOIO => port(control.exit_info_1),

@@ -2,6 +2,9 @@
 
 use bitflags::bitflags;
 
+/// Writes of CR8, in the word at offset 00h.
+pub const WRITE_CR8: u32 = 1 << (16 + 8);
+
 bitflags! {
     /// Exceptions, by vector.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,7 +93,7 @@ bitflags! {
 pub const EXCEPTIONS: Exceptions =
     Exceptions::DEBUG.union(Exceptions::ALIGNMENT_CHECK).union(Exceptions::MACHINE_CHECK);
 
-/// Always on. VINTR and IRET are added while somebody waits for them.
+/// Always on. VINTR, IRET and writes of CR8 are added while somebody waits for them.
 pub const FIRST: First = First::INTR
     .union(First::NMI)
     .union(First::INIT)
