@@ -79,6 +79,10 @@ impl VirtualCpu for ScriptedCpu {
         false
     }
 
+    fn in_interrupt_shadow(&self) -> bool {
+        false
+    }
+
     fn can_take_interrupt(&self) -> bool {
         false
     }
