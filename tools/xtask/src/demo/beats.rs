@@ -55,6 +55,13 @@ impl Beats {
         gaps.max_by_key(|gap| gap.gap)
     }
 
+    /// The shortest time between two beats: how far apart they are meant to be.
+    pub(super) fn shortest_gap(&self) -> Duration {
+        let pairs = self.times_ns.values().zip(self.times_ns.values().skip(1));
+        let gaps = pairs.map(|(then, now)| Duration::from_nanos(now.saturating_sub(*then)));
+        gaps.min().unwrap_or_default()
+    }
+
     /// Checks that no beat is missing from 0 to the last, and that the clock never went back.
     ///
     /// # Errors
@@ -94,6 +101,7 @@ mod tests {
             Some(LongestGap { before_beat: 2, gap: Duration::from_millis(7) })
         );
         assert_eq!(beats.longest_gap_from(2), None);
+        assert_eq!(beats.shortest_gap(), Duration::from_millis(1));
         assert_eq!(beats.from(2).collect::<Vec<_>>(), [(2, 9_000_000)]);
     }
 
