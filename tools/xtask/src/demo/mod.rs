@@ -143,10 +143,10 @@ fn tell(guest: &str, moments: &[Moment], moved: &Moved, account: &Account) {
     println!("  beats       0 to {last}: none lost, none twice; the clock never went back");
     println!("  memory      checked after the move: every page of round {} is right", account.page_rounds);
     println!(
-        "  pause       {} ms; {guest} sees {} ms between two beats that are else {} ms apart",
+        "  pause       {} ms; {guest} sees {} ms between two beats usually {} ms apart",
         moved.paused.as_millis(),
         account.gap.as_millis(),
-        account.beats.shortest_gap().as_millis()
+        account.beats.usual_gap().as_millis()
     );
     println!("  leaves      {}", leaves.join(" before, ") + " after");
     println!(
