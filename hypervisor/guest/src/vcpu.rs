@@ -33,6 +33,8 @@ pub enum Event {
 impl Event {
     /// #GP(0).
     pub const GENERAL_PROTECTION: Self = Self::Exception { vector: 13, error_code: Some(0) };
+    /// #DB.
+    pub const DEBUG: Self = Self::Exception { vector: 1, error_code: None };
     /// #UD.
     pub const INVALID_OPCODE: Self = Self::Exception { vector: 6, error_code: None };
 }
@@ -75,6 +77,8 @@ pub enum Reason {
     ReadCr4,
     /// MOV to CR4: to be decoded and emulated.
     WriteCr4,
+    /// INT1 (ICEBP): deliver #DB behind it.
+    DebugTrap,
     /// WBINVD or INVD: nothing to do but to go on.
     CacheFlush,
     /// An instruction that the guest's CPUID does not offer: deliver #UD.

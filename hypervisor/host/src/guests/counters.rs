@@ -21,6 +21,7 @@ const EXIT_NAMES: [&str; 17] = [
     "absent memory",
     "task priority",
     "cr4",
+    "int1",
 ];
 /// Place of MMIO in [`EXIT_NAMES`].
 const MMIO: usize = 7;
@@ -67,7 +68,11 @@ impl ExitCounters {
             Reason::CacheFlush => 11,
             Reason::ReadCr4 | Reason::WriteCr4 => 16,
             Reason::NotOffered => 12,
+<<<<<<< HEAD
             Reason::WriteTaskPriority => 15,
+=======
+            Reason::DebugTrap => 16,
+>>>>>>> fixm
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };
         if let Some(count) = self.counts.get_mut(place) {

@@ -49,6 +49,8 @@ pub const VMRUN: u64 = 0x80;
 pub const VMMCALL: u64 = 0x81;
 /// SKINIT; from [`VMLOAD`](0x82) on the codes are SVM's own instructions.
 pub const SKINIT: u64 = 0x86;
+/// INT1.
+pub const ICEBP: u64 = 0x88;
 /// WBINVD.
 pub const WBINVD: u64 = 0x89;
 /// MONITOR.
@@ -95,6 +97,7 @@ fn reason(control: &Control) -> Reason {
         NESTED_FAULT => Reason::NestedFault(nested_fault(control)),
         VMMCALL => Reason::Hypercall,
         XSETBV => Reason::SetExtendedControl,
+        ICEBP => Reason::DebugTrap,
         INVD | WBINVD => Reason::CacheFlush,
         INVLPGA | VMRUN..=SKINIT | MONITOR..=MWAIT_ARMED | RDPRU => Reason::NotOffered,
         SHUTDOWN => Reason::Shutdown,

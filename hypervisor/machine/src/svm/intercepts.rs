@@ -72,6 +72,8 @@ bitflags! {
         const CLGI = 1 << 5;
         /// SKINIT.
         const SKINIT = 1 << 6;
+        /// INT1, which raises #DB past the intercept of #DB.
+        const ICEBP = 1 << 8;
         /// WBINVD and WBNOINVD.
         const WBINVD = 1 << 9;
         /// MONITOR and MONITORX.

@@ -40,6 +40,7 @@ fn codes_are_those_of_the_manual() {
         (0x7a, Reason::NotOffered),
         (0x7f, Reason::Shutdown),
         (0x81, Reason::Hypercall),
+        (0x88, Reason::DebugTrap),
         (0x89, Reason::CacheFlush),
         (0x8d, Reason::SetExtendedControl),
         (0x62, Reason::Unexpected { code: 0x62 }),

@@ -10,7 +10,6 @@ use godwit_guest::{
 
 use super::{Block, NmiBlocking, Vcpu};
 use crate::{
-    interrupts::vectors,
     svm::{
         state,
         switch::WorldSwitch,
@@ -98,7 +97,7 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
         if single_step && self.pending.is_none() {
             // The trap that the processor would have raised behind the instruction.
             self.block.vmcb.save_mut(Clean::DEBUG_REGISTERS).dr6 |= DR6_SINGLE_STEP;
-            self.pending = Some(Event::Exception { vector: vectors::DEBUG, error_code: None });
+            self.pending = Some(Event::DEBUG);
         }
     }
 
