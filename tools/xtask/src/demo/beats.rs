@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(beats.usual_gap(), Duration::from_millis(7));
         assert!(beats.hear(3, 10_000_000));
         assert_eq!(beats.usual_gap(), Duration::from_millis(1));
-        assert_eq!(beats.from(2).collect::<Vec<_>>(), [(2, 9_000_000)]);
+        assert_eq!(beats.from(3).collect::<Vec<_>>(), [(3, 10_000_000)]);
     }
 
     #[test]
