@@ -4,7 +4,7 @@ use arrayvec::ArrayVec;
 use godwit_frames::HostFrame;
 use serde::{Deserialize, Serialize};
 
-use crate::cpu::{Control, CpuState, Registers, Segments};
+use crate::cpu::{Attributes, Control, CpuState, Registers, Segment, Segments};
 
 /// Something that is delivered to the guest through its interrupt table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -106,6 +106,16 @@ pub struct NestedFault {
     pub in_walk: bool,
 }
 
+/// What an interrupt waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Window {
+    /// IF, and the end of the interrupt shadow.
+    Interrupts,
+    /// In addition a task priority (CR8) below this class, 1 to 15. A processor that does not tell when it falls stops at each
+    /// write of it instead, with [`Reason::WriteTaskPriority`].
+    TaskPriorityBelow(u8),
+}
+
 /// Bytes of an instruction at most (APM vol. 3, 1.1).
 pub const MAX_INSTRUCTION_BYTES: usize = 15;
 
@@ -139,16 +149,6 @@ pub struct SystemState {
     pub segments: Segments,
 }
 
-/// What a guest has to be able to take: IF is set and nothing holds interrupts off for an instruction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Window {
-    /// Any interrupt, whatever the task priority.
-    Any,
-    /// One of this class, 4 bits: CR8 is below it, too. A vendor half that cannot tell when CR8 falls stops at each write of
-    /// it instead, with [`Reason::WriteTaskPriority`].
-    Class(u8),
-}
-
 /// One virtual CPU, as the processor's vendor half makes it.
 ///
 /// It holds the guest's state between runs; whichever host CPU calls [`run`](Self::run) runs it. Nothing of the guest stays in
@@ -159,6 +159,17 @@ pub trait VirtualCpu: Send {
 
     /// Control and segment registers, as of the last exit.
     fn system(&self) -> SystemState;
+
+    /// The control registers alone, for exits that need no more.
+    fn control(&self) -> Control {
+        self.system().control
+    }
+
+    /// The code segment and the current privilege level alone.
+    fn code_segment(&self) -> (Segment, u8) {
+        let segments = self.system().segments;
+        (segments.cs, (segments.ss.attributes & Attributes::DPL).bits() as u8 >> 5)
+    }
 
     /// The whole state; [`Activity`](crate::cpu::Activity) is left at running: the host knows.
     fn state(&self) -> CpuState;
@@ -187,12 +198,14 @@ pub trait VirtualCpu: Send {
     /// Whether the guest would take an external interrupt now: IF set, no shadow, nothing pending.
     fn can_take_interrupt(&self) -> bool;
 
+    /// Whether interrupts are held off for one instruction, behind STI or a load of SS.
+    fn in_interrupt_shadow(&self) -> bool;
+
     /// Whether the guest would take an NMI now.
     fn can_take_nmi(&self) -> bool;
 
-    /// Asks for an exit with [`Reason::InterruptWindow`] as soon as the guest can take such an interrupt, or takes that back.
-    /// It opens once.
-    fn request_window(&mut self, wanted: Option<Window>);
+    /// Asks for one exit with [`Reason::InterruptWindow`] as soon as `window` is open, or for none.
+    fn request_window(&mut self, window: Option<Window>);
 
     /// Goes on behind the instruction that exited: sets RIP and ends the interrupt shadow.
     fn advance_to(&mut self, next_rip: u64);

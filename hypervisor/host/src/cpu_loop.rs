@@ -58,14 +58,14 @@ impl<'a, 'm> CpuLoop<'a, 'm> {
             // An answer to a question that nobody here asks any more.
         }
         self.frames.poll();
-        if let Rest::Until(deadline) = self.run_guest() {
+        if let Rest::Until(deadline) = self.run_guest(None) {
             self.rest(deadline);
         }
     }
 
-    /// Runs this CPU's guest for a while.
-    pub(crate) fn run_guest(&mut self) -> Rest {
-        self.runner.slice(self.machine, self.guests, self.machine.this_cpu())
+    /// Runs this CPU's guest for a while, at the latest until `until`.
+    pub(crate) fn run_guest(&mut self, until: Option<Instant>) -> Rest {
+        self.runner.slice(self.machine, self.guests, self.machine.this_cpu(), until)
     }
 
     /// Serves mail until an answer is among it, or there is none left, or the turn's share is used up.

@@ -1,7 +1,10 @@
 //! The running host: the first CPU's loop, which serves the monitor besides its mail.
 
 use alloc::boxed::Box;
-use core::fmt::{self, Write};
+use core::{
+    fmt::{self, Write},
+    time::Duration,
+};
 
 use godwit_frames::Frames;
 
@@ -16,6 +19,9 @@ use crate::{
     startup::Startup,
     state::HostState,
 };
+
+/// How long this CPU's own guest runs in a turn while the host has more to do at once.
+const GUEST_SHARE: Duration = Duration::from_millis(1);
 
 /// How far the host is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,10 +75,14 @@ impl<'a, 'm> Host<'a, 'm> {
         // Writing to the console cannot fail. Were it to, the next turn would go on where this one stopped.
         let wish = self.advance().unwrap_or(Wish::Turn);
         self.console.flush();
-        match (self.state.cpu.run_guest(), wish) {
-            (Rest::Until(timer), Wish::Sleep(deadline)) if !busy => {
-                let network = self.state.network_deadline();
-                self.state.cpu.rest([timer, deadline, network].into_iter().flatten().min());
+        // A guest of this CPU that never stops by itself must not keep the host from what is due.
+        let due = match wish {
+            Wish::Sleep(deadline) if !busy => deadline.into_iter().chain(self.state.network_deadline()).min(),
+            _ => Some(self.state.machine.now().after(GUEST_SHARE)),
+        };
+        match (self.state.cpu.run_guest(due), wish) {
+            (Rest::Until(timer), Wish::Sleep(_)) if !busy => {
+                self.state.cpu.rest(timer.into_iter().chain(due).min());
             }
             _ => {}
         }

@@ -16,7 +16,7 @@ fn messages(line: &str) -> (Options, Vec<String>) {
 
 #[test]
 fn every_key_sets_its_option() {
-    let line = "godwit.host=lab-a godwit.group=\"bench-1\" godwit.log=debug godwit.cpus=2 godwit.fragment=60:7 \
+    let line = "godwit.host=lab-a godwit.group=\"bench-1\" godwit.log=debug godwit.cpus=2 godwit.fragment=60:7 godwit.tsc_hz=2600000000 \
          godwit.address=10.0.0.1/24 godwit.peers=lab-b@10.0.0.2,lab-c@10.0.0.3";
     let (options, problems) = messages(line);
     assert_eq!(problems, Vec::<String>::new());
@@ -28,6 +28,7 @@ fn every_key_sets_its_option() {
             log: LevelFilter::Debug,
             cpus: Some(2),
             fragment: Some(FragmentSetting { percent: 60, seed: 7 }),
+            tsc_hz: Some(2_600_000_000),
             address: Subnet::new([10, 0, 0, 1].into(), 24),
             peers: Peers::parse("lab-b@10.0.0.2,lab-c@10.0.0.3").unwrap(),
         }
@@ -51,7 +52,7 @@ fn an_unknown_key_is_reported_with_the_key_it_resembles() {
         (
             "x=1 console=ttyS0",
             "command line byte 4: unknown key \"console\"; known keys are godwit.host, godwit.group, godwit.log, \
-             godwit.cpus, godwit.fragment, godwit.address, godwit.peers.",
+             godwit.cpus, godwit.fragment, godwit.tsc_hz, godwit.address, godwit.peers.",
         ),
     ] {
         let (options, problems) = messages(line);

@@ -18,6 +18,7 @@ use crate::{
     console,
     cpu::{local, processor::ThisProcessor, random::Generator},
     features::Processor,
+    heap::Heap,
     memory::frame_access::DirectMemory,
     nic::adapter::Adapter,
     power::Power,
@@ -37,6 +38,7 @@ const CONSOLE_LOOK_NS: u64 = 10_000_000;
 /// The real x86-64 machine.
 pub struct Hardware {
     pub(crate) description: Description,
+    pub(crate) heap: &'static Heap,
     pub(crate) memory: DirectMemory,
     /// Seconds since 1970 when the host's clock was at zero.
     pub(crate) wall_clock_start_s: Option<i64>,
@@ -102,6 +104,10 @@ impl Machine for Hardware {
             }
             None => local_apic::stop_timer(),
         }
+    }
+
+    fn heap_used_bytes(&self) -> Option<u64> {
+        Some(self.heap.used_bytes() as u64)
     }
 
     fn description(&self) -> &Description {

@@ -9,7 +9,7 @@ use linked_list_allocator::Heap as LinkedList;
 use spin::Mutex;
 
 /// Bytes of heap: descriptions, monitor state and the like; an order-10 run.
-pub const HEAP_BYTES: usize = 4 << 20;
+pub const HEAP_BYTES: usize = 8 << 20;
 
 /// A first-fit heap under a spin lock. Nothing on a hot path allocates from it.
 pub struct Heap(Mutex<LinkedList>);
@@ -18,6 +18,11 @@ impl Heap {
     /// A heap with nothing in it; every allocation fails until [`Heap::fill`].
     pub const fn empty() -> Self {
         Self(Mutex::new(LinkedList::empty()))
+    }
+
+    /// Bytes that are handed out, with what their alignment takes.
+    pub fn used_bytes(&self) -> usize {
+        self.0.lock().used()
     }
 
     /// Gives the heap its memory.

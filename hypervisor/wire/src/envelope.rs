@@ -57,7 +57,7 @@ impl Message {
             Self::Prepared { root } => (PREPARED, to_allocvec(root)),
             Self::Go(go) => (GO, to_allocvec(go)),
             Self::Running { token } => (RUNNING, to_allocvec(token)),
-            Self::Abort { reason } => (ABORT, to_allocvec(reason)),
+            Self::Abort { token, reason } => (ABORT, to_allocvec(&(token, reason))),
             Self::Inquire { token } => (INQUIRE, to_allocvec(token)),
             Self::Unknown { token } => (UNKNOWN, to_allocvec(token)),
         };
@@ -87,7 +87,10 @@ fn decode(kind: u16, body: &[u8]) -> Result<Message, WireError> {
         PREPARED => Message::Prepared { root: whole("PREPARED", body)? },
         GO => Message::Go(whole("GO", body)?),
         RUNNING => Message::Running { token: whole::<Token>("RUNNING", body)? },
-        ABORT => Message::Abort { reason: whole::<Reason>("ABORT", body)? },
+        ABORT => {
+            let (token, reason) = whole::<(Option<Token>, Reason)>("ABORT", body)?;
+            Message::Abort { token, reason }
+        }
         INQUIRE => Message::Inquire { token: whole::<Token>("INQUIRE", body)? },
         UNKNOWN => Message::Unknown { token: whole::<Token>("UNKNOWN", body)? },
         kind => return Err(WireError::UnknownCritical { kind }),

@@ -116,6 +116,9 @@ pub enum Message {
     },
     /// Either: the move is off. A destination that says it has not run the guest and never will.
     Abort {
+        /// The move, once it has a name. After GO nothing counts that does not name it: a connection that never was this
+        /// move's can end for reasons of its own.
+        token: Option<Token>,
         /// Why, for people.
         reason: Reason,
     },

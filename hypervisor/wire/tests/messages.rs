@@ -43,7 +43,8 @@ fn messages() -> Vec<Message> {
         Message::Prepared { root: 17 },
         Message::Go(Go { token, paused_ns: 1_000_000 }),
         Message::Running { token },
-        Message::Abort { reason: Reason::new("cancelled") },
+        Message::Abort { token: Some(Token(7)), reason: Reason::new("cancelled") },
+        Message::Abort { token: None, reason: Reason::new("cancelled") },
         Message::Inquire { token },
         Message::Unknown { token },
     ]
@@ -97,7 +98,7 @@ fn largest_messages() -> Vec<Message> {
         Message::Prepared { root: u64::MAX },
         Message::Go(Go { token, paused_ns: u64::MAX }),
         Message::Running { token },
-        Message::Abort { reason },
+        Message::Abort { token: Some(token), reason },
         Message::Inquire { token },
         Message::Unknown { token },
     ]
@@ -201,16 +202,16 @@ fn a_later_greeting_may_have_more_fields() {
 fn text_cannot_reach_a_terminal_as_an_escape_sequence() {
     assert_eq!(Reason::new("a\x1b[2Jb\n").as_str(), "a?[2Jb?");
     assert_eq!(Name::new(&"ü".repeat(40)).as_str().len(), 64);
-    let mut bytes = Message::Abort { reason: Reason::new("a!b") }.encode().unwrap();
+    let mut bytes = Message::Abort { token: None, reason: Reason::new("a!b") }.encode().unwrap();
     *bytes.iter_mut().find(|byte| **byte == b'!').unwrap() = 0x1b;
     assert_eq!(decode_all(&bytes, 100), Err(WireError::Body { message: "ABORT" }));
 }
 
 #[test]
 fn a_text_that_is_too_long_is_refused() {
-    let body = [&[201, 1][..], &[b'a'; 201]].concat();
+    let body = [&[0, 201, 1][..], &[b'a'; 201]].concat();
     assert_eq!(decode_all(&envelope(0x800a, &body), 100), Err(WireError::Body { message: "ABORT" }));
-    let body = [&[200, 1][..], &[b'a'; 200]].concat();
+    let body = [&[0, 200, 1][..], &[b'a'; 200]].concat();
     assert_eq!(decode_all(&envelope(0x800a, &body), 100).unwrap().len(), 1);
 }
 

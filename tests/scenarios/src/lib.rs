@@ -5,6 +5,8 @@
 
 pub mod guests;
 pub mod linux;
+pub mod pair;
+pub mod random;
 
 use std::{
     env,

@@ -3,6 +3,7 @@
 
 mod baselines;
 mod frames;
+mod guests;
 mod metrics;
 mod pool;
 mod random;
@@ -26,6 +27,17 @@ struct Command {
 enum Bench {
     /// The frame allocator: fragmentation under churn, time per call, scaling, metadata.
     Frames(Options),
+    /// Guests beside Linux KVM with QEMU: exits, boot, mappings, what a guest costs, moves.
+    Guests {
+        #[command(flatten)]
+        options: Options,
+        /// Where the image, the guests' bundle and the peer's files were built.
+        #[arg(long, value_name = "DIRECTORY")]
+        files: PathBuf,
+        /// Only these figures (may be repeated).
+        #[arg(long, value_name = "ID")]
+        only: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -42,9 +54,17 @@ struct Options {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let Command { bench: Bench::Frames(options) } = Command::parse();
     let mut metrics = Metrics::default();
-    frames::run(options.only_counts, &mut metrics);
+    let options = match Command::parse().bench {
+        Bench::Frames(options) => {
+            frames::run(options.only_counts, &mut metrics);
+            options
+        }
+        Bench::Guests { options, files, only } => {
+            guests::run(&guests::Files::in_output(&files), options.only_counts, &only, &mut metrics)?;
+            options
+        }
+    };
     print!("{metrics}");
     if let Some(path) = &options.json {
         std::fs::write(path, metrics.to_json())

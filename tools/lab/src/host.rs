@@ -181,7 +181,16 @@ impl RunningHost {
     /// # Errors
     /// As [`RunningHost::expect`].
     pub fn wait_prompt(&self, within: Duration) -> Result<String> {
-        match self.transcript.expect_current_line(&self.prompt, self.deadline(within)) {
+        self.watch_prompt(within, |_| ())
+    }
+
+    /// As [`RunningHost::wait_prompt`], and shows `seen` the unfinished line whenever it was written anew, as a command does
+    /// that tells of its progress.
+    ///
+    /// # Errors
+    /// As [`RunningHost::expect`].
+    pub fn watch_prompt(&self, within: Duration, seen: impl FnMut(&str)) -> Result<String> {
+        match self.transcript.watch_current_line(&self.prompt, self.deadline(within), seen) {
             Ok(found) => Ok(found.before),
             Err(why) => Err(self.unmet(&format!("the prompt `{}`", self.prompt), why, within)),
         }

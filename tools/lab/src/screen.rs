@@ -13,6 +13,8 @@ pub(crate) struct Screen {
     line: Vec<char>,
     /// Where the next character goes in `line`; at most its length.
     column: usize,
+    /// Whether the line under the cursor was written up to its end: the last thing that came erased what stood behind it.
+    drawn: bool,
     escape: Escape,
     /// The bytes of a character whose end has not arrived.
     partial: Vec<u8>,
@@ -61,7 +63,13 @@ impl Screen {
         &self.finished
     }
 
+    /// Whether the current line is one that was written anew and is whole, not half of it over half of the one before.
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.drawn
+    }
+
     fn character(&mut self, c: char) {
+        self.drawn = false;
         match std::mem::take(&mut self.escape) {
             Escape::None => self.plain(c),
             Escape::Started if c == '[' => self.escape = Escape::Control(String::new()),
@@ -104,7 +112,10 @@ impl Screen {
             'C' => self.move_to(self.column.saturating_add(number.max(1))),
             'D' => self.column = self.column.saturating_sub(number.max(1)),
             'G' => self.move_to(number.max(1) - 1),
-            'K' if number == 0 => self.line.truncate(self.column),
+            'K' if number == 0 => {
+                self.line.truncate(self.column);
+                self.drawn = true;
+            }
             'K' => {
                 let end = if number == 1 { (self.column + 1).min(self.line.len()) } else { self.line.len() };
                 self.line[..end].fill(' ');
@@ -160,5 +171,22 @@ mod tests {
         assert_eq!(shown(b"a\xffb\xc3"), "a\u{fffd}b");
         assert_eq!(shown("gr\u{fc}n \u{2588}".as_bytes()), "gr\u{fc}n \u{2588}");
         assert_eq!(shown(b"\x1b[999999999999999999999Gx\x1b[99999Cy\x07\x00"), "xy");
+    }
+
+    #[test]
+    fn a_line_is_drawn_once_what_stood_behind_it_is_erased() {
+        let mut screen = Screen::default();
+        for (bytes, drawn) in [
+            (&b"10 %"[..], false),
+            (b"\x1b[K", true),
+            (b"\r9", false),
+            (b" %\x1b[", false),
+            (b"K", true),
+            (b"\n", false),
+        ] {
+            screen.show(bytes);
+            assert_eq!(screen.is_drawn(), drawn, "after {bytes:?}");
+        }
+        assert_eq!(screen.finished(), "9 %\n");
     }
 }

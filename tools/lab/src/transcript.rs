@@ -130,12 +130,25 @@ impl Transcript {
         })
     }
 
-    /// Waits until the line under the cursor is exactly `line`, as a prompt is; the next search starts with that line.
-    pub(crate) fn expect_current_line(&self, line: &str, deadline: Instant) -> Result<Match, NoMatch> {
+    /// Waits until the line under the cursor is exactly `line`, as a prompt is; the next search starts with that line. Shows `seen`
+    /// each other line that is written there meanwhile up to an erased end, as a line about progress is; one that is there only
+    /// for a moment may be passed over.
+    pub(crate) fn watch_current_line(
+        &self,
+        line: &str,
+        deadline: Instant,
+        mut seen: impl FnMut(&str),
+    ) -> Result<Match, NoMatch> {
+        let mut last = String::new();
         self.wait(deadline, |state| {
             let text = state.screen.text();
             let finished_bytes = state.screen.finished().len();
-            if &text[finished_bytes..] != line {
+            let current = &text[finished_bytes..];
+            if current != line {
+                if state.screen.is_drawn() && current != last {
+                    seen(current);
+                    current.clone_into(&mut last);
+                }
                 return None;
             }
             let (_, before) = unread(&text[..finished_bytes], state.cursor);
@@ -260,12 +273,30 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_written_anew_can_be_watched() {
+        let (mut stream, transcript) = pair();
+        stream.write_all(b"10 %\x1b[K").unwrap();
+        let mut lines = Vec::new();
+        let found = transcript.watch_current_line("a> ", soon(), |line| {
+            lines.push(line.to_owned());
+            // The next bytes come only once these were seen.
+            let next: &[u8] = if lines.len() == 1 { b"\r90 %\x1b[K" } else { b"\rdone\x1b[K\na> " };
+            if lines.len() <= 2 {
+                stream.write_all(next).unwrap();
+            }
+        });
+        assert_eq!(found.unwrap().before, "done\n");
+        assert_eq!(lines[0], "10 %");
+        assert!(lines.contains(&"90 %".to_owned()), "{lines:?}");
+    }
+
+    #[test]
     fn a_prompt_is_seen_after_the_echo_of_a_redrawn_line() {
         let (mut stream, transcript) = pair();
         stream.write_all(b"a> ").unwrap();
-        transcript.expect_current_line("a> ", soon()).unwrap();
+        transcript.watch_current_line("a> ", soon(), |_| ()).unwrap();
         stream.write_all(b"\ra> cpu\x1b[K\ra> cpus\x1b[K\r\n2 CPUs\r\na> ").unwrap();
         assert_eq!(transcript.expect_line(|_| true, soon()).unwrap().text, "a> cpus");
-        assert_eq!(transcript.expect_current_line("a> ", soon()).unwrap().before, "2 CPUs\n");
+        assert_eq!(transcript.watch_current_line("a> ", soon(), |_| ()).unwrap().before, "2 CPUs\n");
     }
 }

@@ -42,7 +42,7 @@ enum Task {
     Run(run::Options),
     /// Fetch the kernel of the Linux test guest, build its initramfs, and say where they lie
     Linux(linux::command::Options),
-    /// Set up, build, and show two hosts booting side by side
+    /// Set up, build, and move a Linux guest from one emulated host to another
     Demo(demo::Options),
     /// Measure, beside the baselines
     Bench(bench::Options),

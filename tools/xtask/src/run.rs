@@ -1,6 +1,6 @@
 //! Boots one host on this terminal.
 
-use std::{os::unix::process::CommandExt, process::Command};
+use std::{fs, os::unix::process::CommandExt, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Words for the image's command line, such as `godwit.log=debug`
     #[arg(long, default_value = "", value_name = "WORDS")]
     cmdline: String,
+    /// Guests for it, packed by `cargo xtask bundle`
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
     /// Wait for a debugger before the first instruction, and log interrupts and resets
     #[arg(long)]
     debug: bool,
@@ -31,6 +34,9 @@ pub(crate) struct Options {
 /// Builds, says how to leave, and becomes QEMU.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::ensure()?;
+    if let Some(bundle) = &options.bundle {
+        fs::metadata(bundle).with_context(|| format!("no bundle at {}", bundle.display()))?;
+    }
     build::image()?;
     let image = workspace::image();
     let spec = HostSpec {
@@ -38,6 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cpus: options.cpus,
         memory: options.memory,
         command_line: options.cmdline.split_whitespace().map(str::to_owned).collect(),
+        module: options.bundle.clone(),
         on_reset: OnReset::BootAgain,
         ..HostSpec::new("local", &image)?
     };

@@ -2,13 +2,14 @@
 
 use super::{
     EmulateError,
+    bits::VIRTUAL_8086,
     fetch::{NoInstruction, Window, instruction},
-    segment::{CodeSize, privilege_level},
+    segment::CodeSize,
 };
 use crate::{
     GuestAddress, GuestMemory,
-    cpu::{Attributes, Registers},
-    vcpu::{Exit, Reason, SystemState, VirtualCpu},
+    cpu::Attributes,
+    vcpu::{Exit, Reason, VirtualCpu},
 };
 
 /// Bytes of the longest form in [`plain_length`].
@@ -47,9 +48,12 @@ struct Place {
     control: [u64; 4],
     code_base: u64,
     code_attributes: Attributes,
+    size: CodeSize,
     /// The page, counted in the code segment.
     page: u64,
-    user: bool,
+    /// The privilege level, and whether real mode's segments hold at level 3.
+    level: u8,
+    virtual_8086: bool,
 }
 
 impl KnownCode {
@@ -66,76 +70,88 @@ impl KnownCode {
         if let Some(next) = exit.next_rip {
             return Ok(next);
         }
-        let registers = *vcpu.registers();
-        let system = vcpu.system();
-        let behind = |length: usize| CodeSize::of(&system).behind(registers.rip, length as u64);
+        let place = Place::of(vcpu);
+        let rip = vcpu.registers().rip;
         let plain = match &exit.instruction {
             Some(bytes) => plain_length(exit.reason, bytes),
-            None => self.known_length(&registers, &system, memory, exit.reason)?,
+            None => match self.known_length(&place, rip, memory, exit.reason) {
+                Some(length) => Some(length),
+                None => self.walked_length(place, vcpu, memory, exit.reason)?,
+            },
         };
         if let Some(length) = plain {
-            return Ok(behind(length));
+            return Ok(place.size.behind(rip, length as u64));
         }
-        let (instruction, _) =
-            instruction(&registers, &system, memory, exit).map_err(|none| none.at(registers.rip))?;
-        Ok(behind(instruction.len()))
+        let (registers, system) = (*vcpu.registers(), vcpu.system());
+        let (instruction, _) = instruction(&registers, &system, memory, exit).map_err(|none| none.at(rip))?;
+        Ok(place.size.behind(rip, instruction.len() as u64))
     }
 
-    /// The length of a plain form, by what is remembered or else by a walk, which is remembered then.
+    /// The length of a plain form, by what is remembered.
     fn known_length(
+        &self,
+        place: &Place,
+        rip: u64,
+        memory: &dyn GuestMemory,
+        reason: Reason,
+    ) -> Option<usize> {
+        let offset = rip % 4096;
+        let (known, page) = self.last.as_ref()?;
+        if known != place || offset > 4096 - PLAIN_BYTES as u64 {
+            return None;
+        }
+        let mut bytes = [0; PLAIN_BYTES];
+        memory.read(GuestAddress(page.0.wrapping_add(offset)), &mut bytes).ok()?;
+        plain_length(reason, &bytes)
+    }
+
+    /// The length of a plain form, by a walk, which is remembered.
+    fn walked_length(
         &mut self,
-        registers: &Registers,
-        system: &SystemState,
+        place: Place,
+        vcpu: &mut dyn VirtualCpu,
         memory: &dyn GuestMemory,
         reason: Reason,
     ) -> Result<Option<usize>, EmulateError> {
-        let place = Place::of(registers, system);
-        let offset = registers.rip % 4096;
-        if let Some((known, page)) = self.last
-            && known == place
-            && offset <= 4096 - PLAIN_BYTES as u64
-        {
-            let mut bytes = [0; PLAIN_BYTES];
-            let read = memory.read(GuestAddress(page.0.wrapping_add(offset)), &mut bytes);
-            if let Some(length) = read.ok().and_then(|()| plain_length(reason, &bytes)) {
-                return Ok(Some(length));
-            }
-        }
-        let mut window = Window::new(*registers, system, memory);
+        let (registers, system) = (*vcpu.registers(), vcpu.system());
+        let mut window = Window::new(registers, &system, memory);
         window.extend().map_err(|fault| NoInstruction::Fault(fault).at(registers.rip))?;
         // Pages of code and of memory agree where the segment begins with a page.
         self.last = window
             .start
-            .filter(|start| start.offset() == offset)
+            .filter(|start| start.offset() == registers.rip % 4096)
             .map(|start| (place, start.frame().address()));
         Ok(plain_length(reason, &window.bytes))
     }
 }
 
 impl Place {
-    fn of(registers: &Registers, system: &SystemState) -> Self {
-        let (control, code) = (&system.control, &system.segments.cs);
+    fn of(vcpu: &mut dyn VirtualCpu) -> Self {
+        let control = vcpu.control();
+        let (code, level) = vcpu.code_segment();
+        let registers = vcpu.registers();
         Self {
             control: [control.cr0, control.cr3, control.cr4, control.efer],
             code_base: code.base,
             code_attributes: code.attributes,
+            size: CodeSize::of_segment(&control, &code),
             page: registers.rip / 4096,
-            user: privilege_level(system, registers.rflags) == 3,
+            level,
+            virtual_8086: registers.rflags & VIRTUAL_8086 != 0,
         }
     }
 }
 
 /// The length of the instruction that `reason` names, if it stands there without prefixes.
 fn plain_length(reason: Reason, bytes: &[u8]) -> Option<usize> {
-    let forms: &[&[u8]] = match reason {
-        Reason::Cpuid => &[&[0x0f, 0xa2]],
-        Reason::ReadMsr => &[&[0x0f, 0x32]],
-        Reason::WriteMsr => &[&[0x0f, 0x30]],
-        Reason::Halt => &[&[0xf4]],
-        Reason::Hypercall => &[&[0x0f, 0x01, 0xd9], &[0x0f, 0x01, 0xc1]],
-        Reason::SetExtendedControl => &[&[0x0f, 0x01, 0xd1]],
-        Reason::CacheFlush => &[&[0x0f, 0x09], &[0x0f, 0x08]],
-        _ => &[],
-    };
-    forms.iter().find(|form| bytes.starts_with(form)).map(|form| form.len())
+    Some(match (reason, bytes) {
+        (Reason::Halt, [0xf4, ..]) => 1,
+        (Reason::Cpuid, [0x0f, 0xa2, ..])
+        | (Reason::ReadMsr, [0x0f, 0x32, ..])
+        | (Reason::WriteMsr, [0x0f, 0x30, ..])
+        | (Reason::CacheFlush, [0x0f, 0x08 | 0x09, ..]) => 2,
+        (Reason::Hypercall, [0x0f, 0x01, 0xd9 | 0xc1, ..])
+        | (Reason::SetExtendedControl, [0x0f, 0x01, 0xd1, ..]) => 3,
+        _ => return None,
+    })
 }

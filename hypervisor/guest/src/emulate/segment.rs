@@ -7,7 +7,7 @@ use super::{
     bits::{CR0_PROTECTED, EFER_LONG, VIRTUAL_8086},
 };
 use crate::{
-    cpu::{Attributes, Segment, Segments},
+    cpu::{Attributes, Control, Segment, Segments},
     vcpu::SystemState,
 };
 
@@ -24,8 +24,13 @@ pub(super) enum CodeSize {
 
 impl CodeSize {
     pub(super) fn of(system: &SystemState) -> Self {
-        let attributes = system.segments.cs.attributes;
-        if system.control.efer & EFER_LONG != 0 && attributes.contains(Attributes::LONG) {
+        Self::of_segment(&system.control, &system.segments.cs)
+    }
+
+    /// The width of code in segment `code`.
+    pub(super) fn of_segment(control: &Control, code: &Segment) -> Self {
+        let attributes = code.attributes;
+        if control.efer & EFER_LONG != 0 && attributes.contains(Attributes::LONG) {
             Self::Bits64
         } else if attributes.contains(Attributes::DEFAULT_32) {
             Self::Bits32

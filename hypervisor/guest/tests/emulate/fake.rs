@@ -112,6 +112,9 @@ impl VirtualCpu for FakeCpu {
     fn can_take_interrupt(&self) -> bool {
         false
     }
+    fn in_interrupt_shadow(&self) -> bool {
+        false
+    }
     fn can_take_nmi(&self) -> bool {
         false
     }

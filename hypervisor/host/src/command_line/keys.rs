@@ -12,6 +12,9 @@ use crate::{
 /// CPUs that `godwit.cpus` may ask for at most.
 pub const MAX_CPUS: u16 = 64;
 
+/// Frequencies that a time stamp counter may be said to have.
+const TSC_HZ: core::ops::RangeInclusive<u64> = 100_000_000..=20_000_000_000;
+
 /// One key: what it takes, what holds without it, and how it is set.
 pub struct Key {
     /// The whole key.
@@ -25,7 +28,7 @@ pub struct Key {
 }
 
 /// Every key that is known.
-pub static KEYS: [Key; 7] = [
+pub static KEYS: [Key; 8] = [
     Key {
         name: "godwit.host",
         expected: Name::EXPECTED,
@@ -62,6 +65,17 @@ pub static KEYS: [Key; 7] = [
         default: "memory stays as it is",
         set: |options, value| {
             FragmentSetting::from_pair(value).map(|setting| options.fragment = Some(setting))
+        },
+    },
+    Key {
+        name: "godwit.tsc_hz",
+        expected: "the time stamp counter's frequency in Hz, 100000000 to 20000000000, such as 2600000000",
+        default: "the frequency is measured",
+        set: |options, value| {
+            let digits_only = value.bytes().all(|byte| byte.is_ascii_digit());
+            let hz = value.parse::<u64>().ok().filter(|hz| digits_only && TSC_HZ.contains(hz))?;
+            options.tsc_hz = Some(hz);
+            Some(())
         },
     },
     Key {

@@ -39,6 +39,9 @@ pub struct Options {
     pub cpus: Option<u16>,
     /// Memory to fragment before the host is ready.
     pub fragment: Option<FragmentSetting>,
+    /// The time stamp counter's frequency in Hz, where it is declared: hosts that move guests to each other count as equal
+    /// where these are.
+    pub tsc_hz: Option<u64>,
     /// The host's own address.
     pub address: Option<Subnet>,
     /// Other hosts by name.
@@ -53,6 +56,7 @@ impl Default for Options {
             log: LevelFilter::Info,
             cpus: None,
             fragment: None,
+            tsc_hz: None,
             address: None,
             peers: Peers::default(),
         }

@@ -31,9 +31,12 @@ impl GuestClock {
         }
     }
 
-    /// When it is `time` for the guest, on the host's clock.
-    pub fn host_instant(&self, time: GuestTime) -> Instant {
-        Instant::from_nanoseconds(time.0.wrapping_sub(self.time_offset))
+    /// When it will be `time` for a guest whose clock shows `now`, on the host's clock; `None` for the time that means
+    /// never. What is over already is due now.
+    pub fn host_instant(&self, time: GuestTime, now: Now) -> Option<Instant> {
+        let host_now_ns = now.time.0.wrapping_sub(self.time_offset);
+        let left_ns = time.0.saturating_sub(now.time.0);
+        (time.0 < u64::MAX).then(|| Instant::from_nanoseconds(host_now_ns.saturating_add(left_ns)))
     }
 
     /// What a virtual CPU adds to the host's time stamp counter.

@@ -3,7 +3,7 @@
 use godwit_guest::vcpu::Reason;
 
 /// Names of what is counted, in the order of [`ExitCounters::counts`].
-const EXIT_NAMES: [&str; 15] = [
+const EXIT_NAMES: [&str; 16] = [
     "host",
     "window",
     "cpuid",
@@ -18,12 +18,26 @@ const EXIT_NAMES: [&str; 15] = [
     "cache flush",
     "not offered",
     "fatal",
+    "absent memory",
     "task priority",
 ];
 /// Place of MMIO in [`EXIT_NAMES`].
 const MMIO: usize = 7;
 /// Place of nested faults on RAM in [`EXIT_NAMES`].
 const NESTED_FAULT: usize = 8;
+/// Place of accesses to what is neither RAM nor a device in [`EXIT_NAMES`].
+const ABSENT: usize = 14;
+
+/// What is at the address of a nested fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Behind {
+    /// RAM, which is mapped as long as the guest is here: no such fault is expected.
+    Ram,
+    /// A device register.
+    Device,
+    /// Nothing.
+    Nothing,
+}
 
 /// Exits by reason since the guest was started or arrived here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -32,8 +46,8 @@ pub struct ExitCounters {
 }
 
 impl ExitCounters {
-    /// Counts one exit. `is_mmio` tells an access to a device from a fault on RAM.
-    pub fn count(&mut self, reason: &Reason, is_mmio: bool) {
+    /// Counts one exit. `behind` says what a nested fault was about.
+    pub(super) fn count(&mut self, reason: &Reason, behind: Behind) {
         let place = match reason {
             Reason::Host => 0,
             Reason::InterruptWindow => 1,
@@ -42,13 +56,16 @@ impl ExitCounters {
             Reason::Port { .. } => 4,
             Reason::ReadMsr => 5,
             Reason::WriteMsr => 6,
-            Reason::NestedFault(_) if is_mmio => MMIO,
-            Reason::NestedFault(_) => NESTED_FAULT,
+            Reason::NestedFault(_) => match behind {
+                Behind::Ram => NESTED_FAULT,
+                Behind::Device => MMIO,
+                Behind::Nothing => ABSENT,
+            },
             Reason::Hypercall => 9,
             Reason::SetExtendedControl => 10,
             Reason::CacheFlush => 11,
             Reason::NotOffered => 12,
-            Reason::WriteTaskPriority => 14,
+            Reason::WriteTaskPriority => 15,
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };
         if let Some(count) = self.counts.get_mut(place) {

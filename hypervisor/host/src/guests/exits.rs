@@ -2,12 +2,14 @@
 
 use godwit_devices::{Board, Now};
 use godwit_guest::{
+    GuestAddress,
     cpu::{Activity, General},
     emulate::{self, Bus, Emulated},
     vcpu::{Event, Exit, NestedFault, Reason},
 };
 
 use super::{
+    counters::Behind,
     guest::{End, Guest},
     instructions,
 };
@@ -36,9 +38,8 @@ pub(super) enum Outcome {
 
 /// Carries out what the guest stopped for.
 pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Next {
-    let mmio = matches!(exit.reason, Reason::NestedFault(fault) if guest.board.has_mmio(fault.address));
-    guest.exits.count(&exit.reason, mmio);
-    let now = guest.clock.now(machine);
+    let behind = behind(guest, &exit.reason);
+    guest.exits.count(&exit.reason, behind);
     let outcome = match exit.reason {
         Reason::Host | Reason::InterruptWindow => Outcome::Elsewhere,
         Reason::Cpuid => {
@@ -50,33 +51,43 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
             Outcome::Done
         }
         Reason::Port { string: true, .. } => {
+            let now = guest.clock.now(machine);
             let Guest { ram, board, vcpu, .. } = guest;
             let mut bus = BoardBus { board, now };
             let result = emulate::string_port(vcpu.as_mut(), &ram.door(machine.memory()), exit, &mut bus);
             return emulated(guest, result);
         }
         Reason::Port { port, bytes, input, .. } => {
-            instructions::port(guest, now, port, bytes, input);
+            instructions::port(guest, guest.clock.now(machine), port, bytes, input);
             Outcome::Done
         }
-        Reason::ReadMsr => instructions::read_msr(guest, now),
-        Reason::WriteMsr => instructions::write_msr(machine, guest, now),
-        Reason::NestedFault(fault) if mmio => return touch(machine, guest, exit, fault, now),
-        Reason::NestedFault(fault) => return absent_memory(machine, guest, exit, fault, now),
+        Reason::ReadMsr => instructions::read_msr(guest, guest.clock.now(machine)),
+        Reason::WriteMsr => instructions::write_msr(machine, guest, guest.clock.now(machine)),
+        Reason::NestedFault(fault) => {
+            return match behind {
+                Behind::Device => touch(machine, guest, exit, fault),
+                // As on an empty bus: reads give all ones, writes go nowhere.
+                Behind::Nothing if !fault.fetch => touch(machine, guest, exit, fault),
+                Behind::Nothing => stuck(guest, "it executes where it has no memory", fault.address),
+                // All of its RAM is mapped, readable, writable and executable, for as long as it is here.
+                Behind::Ram => stuck(guest, "its RAM is not mapped: an error of this host", fault.address),
+            };
+        }
         Reason::Hypercall => {
             guest.vcpu.registers().set(General::Rax, NO_SUCH_CALL);
             Outcome::Done
         }
         Reason::WriteTaskPriority => {
             let Guest { ram, board, vcpu, .. } = guest;
-            let written = emulate::written_task_priority(vcpu.as_mut(), &ram.door(machine.memory()), exit);
-            match written {
+            let door = ram.door(machine.memory());
+            match emulate::written_task_priority(vcpu.as_mut(), &door, exit) {
                 Ok(Some(priority)) => {
                     board.set_task_priority(priority);
+                    vcpu.set_task_priority(priority);
                     Outcome::Done
                 }
                 Ok(None) => Outcome::Fault(Event::GENERAL_PROTECTION),
-                Err(error) => return cannot(guest, error),
+                Err(error) => return not_carried_out(guest, &error),
             }
         }
         Reason::SetExtendedControl => instructions::set_extended_control(guest),
@@ -100,15 +111,33 @@ fn finish(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, outcome: Outcom
             Next::Run
         }
         Outcome::Done => {
-            let door = guest.ram.door(machine.memory());
-            match emulate::instruction_length(guest.vcpu.as_mut(), &door, exit) {
+            let Guest { ram, vcpu, known_code, .. } = guest;
+            match known_code.next_rip(vcpu.as_mut(), &ram.door(machine.memory()), exit) {
                 Ok(next_rip) => {
-                    guest.vcpu.advance_to(next_rip);
+                    vcpu.advance_to(next_rip);
                     Next::Run
                 }
-                Err(_) => stuck(guest, "an instruction that cannot be read", 0),
+                Err(error) => not_carried_out(guest, &error),
             }
         }
+    }
+}
+
+/// Carries out a HLT that the host's interrupt came before, right behind the STI that holds interrupts off until it.
+///
+/// An emulator that forgets the shadow when the guest is entered again (QEMU 7.2 does) would let an interrupt in between the
+/// two, and the guest would sleep over what it was woken for. A processor that remembers does what is done here.
+pub(super) fn halt_in_shadow(machine: &dyn Machine, guest: &mut Guest) {
+    const HLT: u8 = 0xf4;
+    if !guest.vcpu.in_interrupt_shadow() {
+        return;
+    }
+    let Guest { ram, vcpu, .. } = guest;
+    let code = emulate::fetch(vcpu.as_mut(), &ram.door(machine.memory()));
+    if code.0.first() == Some(&HLT) {
+        let next_rip = vcpu.registers().rip.wrapping_add(1);
+        vcpu.advance_to(next_rip);
+        guest.activity = Activity::Halted;
     }
 }
 
@@ -116,43 +145,41 @@ fn stuck(guest: &mut Guest, why: &'static str, detail: u64) -> Next {
     Next::End(End::Stuck { why, rip: guest.vcpu.registers().rip, detail })
 }
 
-/// An access where the guest has neither RAM nor a device.
-fn absent_memory(
-    machine: &dyn Machine,
-    guest: &mut Guest,
-    exit: &Exit,
-    fault: NestedFault,
-    now: Now,
-) -> Next {
-    if guest.ram.place(godwit_guest::GuestAddress(fault.address)).is_some() {
-        // All of its RAM is mapped, readable, writable and executable, for as long as it is here.
-        return stuck(guest, "its RAM is not mapped: an error of this host", fault.address);
+/// What is at the address of a nested fault; nothing for other reasons.
+fn behind(guest: &Guest, reason: &Reason) -> Behind {
+    match reason {
+        // A device comes before RAM.
+        Reason::NestedFault(fault) if guest.board.has_mmio(fault.address) => Behind::Device,
+        Reason::NestedFault(fault) if guest.ram.place(GuestAddress(fault.address)).is_some() => Behind::Ram,
+        _ => Behind::Nothing,
     }
-    if fault.fetch {
-        return stuck(guest, "it executes where it has no memory", fault.address);
-    }
-    // As on an empty bus: reads give all ones, writes go nowhere.
-    touch(machine, guest, exit, fault, now)
 }
 
 /// Carries out the instruction that touched a device register, or nothing.
-fn touch(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFault, now: Now) -> Next {
+fn touch(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFault) -> Next {
+    let now = guest.clock.now(machine);
     let Guest { ram, board, vcpu, .. } = guest;
     let mut bus = BoardBus { board, now };
     let result = emulate::mmio(vcpu.as_mut(), &ram.door(machine.memory()), exit, &fault, &mut bus);
     emulated(guest, result)
 }
 
+/// The guest cannot go on; the log says all that is known.
+fn not_carried_out(guest: &mut Guest, error: &emulate::EmulateError) -> Next {
+    log::warn!("guest {}: {error}", guest.description.name);
+    let rip = guest.vcpu.registers().rip;
+    Next::End(End::Stuck {
+        why: "an instruction that is not carried out here; the log names it",
+        rip,
+        detail: 0,
+    })
+}
+
 fn emulated(guest: &mut Guest, result: Result<Emulated, emulate::EmulateError>) -> Next {
     match result {
         Ok(_) => Next::Run,
-        Err(error) => cannot(guest, error),
+        Err(error) => not_carried_out(guest, &error),
     }
-}
-
-fn cannot(guest: &mut Guest, error: emulate::EmulateError) -> Next {
-    log::warn!("guest {}: {error}", guest.description.name);
-    stuck(guest, "an instruction that is not carried out here", 0)
 }
 
 /// A guest's devices at one moment of its clocks.

@@ -1,11 +1,12 @@
 //! A guest that has memory: everything its CPU needs to run it.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 
 use godwit_devices::{Board, BoardConfig};
 use godwit_frames::CpuFrames;
 use godwit_guest::{
-    baseline::Baseline, cpu::Activity, description::GuestDescription, msr_policy::MsrPolicy, vcpu::VirtualCpu,
+    baseline::Baseline, cpu::Activity, description::GuestDescription, emulate::KnownCode,
+    msr_policy::MsrPolicy, vcpu::VirtualCpu,
 };
 use godwit_nested::{Leaf, NestedTables, Npt};
 
@@ -76,12 +77,16 @@ pub struct Guest {
     pub state: RunState,
     /// Why it stopped so far.
     pub exits: ExitCounters,
+    /// Where the code lies that it stopped in last.
+    pub known_code: KnownCode,
 }
 
 impl Guest {
     /// The leaves that map its RAM, in the order of guest addresses.
-    pub fn leaves(&self, memory: &dyn HostMemory) -> Vec<Leaf> {
-        self.tables.leaves(&self.table_frames.look(memory), 0..u64::MAX).collect()
+    ///
+    /// There may be very many: they are shown one by one and not collected.
+    pub fn each_leaf(&self, memory: &dyn HostMemory, see: impl FnMut(Leaf)) {
+        self.tables.leaves(&self.table_frames.look(memory), 0..u64::MAX).for_each(see);
     }
 
     /// Gives everything back.

@@ -7,7 +7,7 @@ use super::{exits::Outcome, guest::Guest};
 use crate::machine::Machine;
 
 pub(super) fn cpuid(guest: &mut Guest) {
-    let control = guest.vcpu.system().control;
+    let control = guest.vcpu.control();
     let context = CpuidContext { apic_id: 0, cpus: 1, cr4: control.cr4, xcr0: control.xcr0 };
     let registers = guest.vcpu.registers();
     let (leaf, subleaf) = (registers.get(General::Rax) as u32, registers.get(General::Rcx) as u32);

@@ -6,10 +6,13 @@ use core::fmt::{self, Write};
 use godwit_frames::Order;
 
 use super::{End, Entry, Guest, Phase, RunState};
-use crate::{banner::layout, size::Size, state::HostState};
+use crate::{banner::layout, machine::HostMemory, size::Size, state::HostState};
 
 /// The leaves of nested tables, largest first.
 const LEAVES: [Order; 3] = [Order::HUGE, Order::LARGE, Order::FRAME];
+
+/// Pieces of host memory that are listed for people.
+const SHOWN_RUNS: usize = 4;
 
 /// What is asked of a guest that is here, in one look.
 struct Look {
@@ -18,10 +21,18 @@ struct Look {
     leaves: [u64; 3],
     tables: u64,
     runs: Vec<(u64, u64, u64)>,
+    stretches: Vec<Stretch>,
+}
+
+/// Leaves of one size that follow each other.
+struct Stretch {
+    order: Order,
+    first_guest_frame: u64,
+    leaves: u64,
 }
 
 impl Look {
-    fn at(guest: &Guest) -> Self {
+    fn at(guest: &Guest, memory: &dyn HostMemory) -> Self {
         let histogram = guest.tables.histogram();
         Self {
             state: guest.state,
@@ -34,6 +45,7 @@ impl Look {
                 .iter()
                 .map(|segment| (segment.start.0, segment.run.start().number(), segment.run.frames()))
                 .collect(),
+            stretches: stretches(guest, memory),
         }
     }
 
@@ -52,13 +64,29 @@ impl Look {
     }
 }
 
+/// The leaves of a guest in as few lines as say where which sizes are.
+fn stretches(guest: &Guest, memory: &dyn HostMemory) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    guest.each_leaf(memory, |leaf| match stretches.last_mut() {
+        Some(last)
+            if last.order == leaf.order
+                && last.first_guest_frame + last.leaves * last.order.frames() == leaf.guest_frame =>
+        {
+            last.leaves += 1;
+        }
+        _ => stretches.push(Stretch { order: leaf.order, first_guest_frame: leaf.guest_frame, leaves: 1 }),
+    });
+    stretches
+}
+
 fn look(state: &HostState<'_, '_>, entry: &Entry) -> Option<Look> {
-    state.guests.with_guest(state.machine, entry.cpu?, |guest| Look::at(guest))
+    state.guests.with_guest(state.machine, entry.cpu?, |guest| Look::at(guest, state.machine.memory()))
 }
 
 fn state_name(entry: &Entry, look: Option<&Look>) -> String {
     match (&entry.phase, look.map(|look| look.state)) {
         (Phase::Stopped(_), _) => "stopped".into(),
+        (Phase::Away(to), _) => format!("on {to}"),
         (Phase::Starting(_), _) => "starting".into(),
         (Phase::Leaving(leaving), _) if leaving.in_doubt => format!("in doubt: it may run on {}", leaving.to),
         (Phase::Leaving(leaving), _) => format!("moving to {}", leaving.to),
@@ -130,10 +158,15 @@ pub(crate) fn write_guest(state: &HostState<'_, '_>, out: &mut impl Write, name:
         "leaves",
         format_args!("{}; {} nested tables of 4 KiB", look.leaves(), look.tables),
     )?;
-    for (index, (guest, host, frames)) in look.runs.iter().enumerate() {
-        let label = if index == 0 { "runs" } else { "" };
+    let (count, pieces) = (look.runs.len(), if look.runs.len() == 1 { "piece" } else { "pieces" });
+    layout::paragraph(out, "lies in", format_args!("{count} {pieces} of this host's memory"))?;
+    for (guest, host, frames) in look.runs.iter().take(SHOWN_RUNS) {
         let size = Size::from_frames(*frames);
-        layout::paragraph(out, label, format_args!("{:#x} at {:#x}, {size}", guest << 12, host << 12))?;
+        let (guest, host) = (guest << 12, host << 12);
+        layout::paragraph(out, "", format_args!("{guest:#x} of the guest at {host:#x} of the host, {size}"))?;
+    }
+    if let Some(more) = count.checked_sub(SHOWN_RUNS).filter(|more| *more > 0) {
+        layout::paragraph(out, "", format_args!("and {more} more; \"guest {name} raw\" lists all"))?;
     }
     let exits: Vec<String> = look
         .exits
@@ -141,7 +174,7 @@ pub(crate) fn write_guest(state: &HostState<'_, '_>, out: &mut impl Write, name:
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    layout::paragraph(out, "exits", format_args!("{} in all: {}", look.exits_total(), exits.join(", ")))
+    layout::paragraph(out, "exits", format_args!("{} here so far: {}", look.exits_total(), exits.join(", ")))
 }
 
 /// The same for programs: a key and its values in a line each.
@@ -158,6 +191,9 @@ pub(crate) fn write_raw(state: &HostState<'_, '_>, out: &mut impl Write, name: &
         writeln!(out, "tables {}", look.tables)?;
         for (guest, host, frames) in &look.runs {
             writeln!(out, "run {guest} {host} {frames}")?;
+        }
+        for Stretch { order, first_guest_frame, leaves } in &look.stretches {
+            writeln!(out, "stretch {} {first_guest_frame} {leaves}", order.get())?;
         }
         for (name, count) in &look.exits {
             writeln!(out, "exits {} {count}", name.replace(' ', "-"))?;

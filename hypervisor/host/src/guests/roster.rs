@@ -24,6 +24,8 @@ pub enum Origin {
 pub enum Phase {
     /// It has no memory here. Says why, where it is not only that nobody started it.
     Stopped(Option<String>),
+    /// It moved to the host of this name, and runs there for all that is known here.
+    Away(String),
     /// It is being started.
     Starting(Box<StartTask>),
     /// It has memory, and is in the slot of its CPU.

@@ -7,6 +7,7 @@ use godwit_guest::{
 
 use super::{
     GuestTable,
+    counters::Behind,
     exits::{self, Next},
     guest::{End, Guest, RunState},
     slots::Slot,
@@ -33,13 +34,23 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Runs the guest of `cpu`, which is the one that calls, until something else needs the CPU.
-    pub fn slice(&mut self, machine: &dyn Machine, table: &GuestTable, cpu: CpuNumber) -> Rest {
+    /// Runs the guest of `cpu`, which is the one that calls, until something else needs the CPU, at the latest until `until`.
+    pub fn slice(
+        &mut self,
+        machine: &dyn Machine,
+        table: &GuestTable,
+        cpu: CpuNumber,
+        until: Option<Instant>,
+    ) -> Rest {
         let Some((slot, mut guard)) = table.own(cpu) else { return Rest::Until(None) };
         let Some(guest) = guard.as_deref_mut() else { return Rest::Until(None) };
-        let rest = self.run(machine, slot, guest);
-        move_output(guest, slot, machine);
-        if matches!(guest.state, RunState::Ended(_)) {
+        let was_running = guest.state == RunState::Running;
+        let mut rest = self.run(machine, slot, guest, until);
+        if move_output(guest, slot, machine) {
+            // With room in it again, the serial port may have an interrupt for a guest that waits.
+            rest = Rest::None;
+        }
+        if was_running && matches!(guest.state, RunState::Ended(_)) {
             slot.notify(machine);
         }
         drop(guard);
@@ -49,7 +60,10 @@ impl Runner {
         rest
     }
 
-    fn run(&mut self, machine: &dyn Machine, slot: &Slot, guest: &mut Guest) -> Rest {
+    fn run(&mut self, machine: &dyn Machine, slot: &Slot, guest: &mut Guest, until: Option<Instant>) -> Rest {
+        // Whether the devices may have something for the CPU. After an exit that was none of their business they have not:
+        // when their next time comes, the CPU's timer ends the run, and what is typed waits for the next slice.
+        let mut look = true;
         for _ in 0..EXITS_PER_SLICE {
             if guest.state != RunState::Running {
                 return Rest::Until(None);
@@ -57,33 +71,37 @@ impl Runner {
             if slot.is_wanted() {
                 return Rest::None;
             }
-            let now = guest.clock.now(machine);
-            slot.console.lock().feed(|byte| guest.board.type_byte(now, byte));
-            guest.board.advance(now);
-            offer_events(guest);
-            let deadline = guest.board.deadline(now).map(|time| guest.clock.host_instant(time));
-            if guest.activity == Activity::Halted {
-                return Rest::Until(deadline);
+            if look {
+                let deadline = serve_devices(machine, slot, guest);
+                if guest.activity == Activity::Halted {
+                    return Rest::Until(deadline);
+                }
+                self.arm(machine, deadline.into_iter().chain(until).min());
             }
-            self.arm(machine, deadline);
             let exit = guest.vcpu.run(guest.tables.root());
             if exit.reason == Reason::Host {
-                guest.exits.count(&exit.reason, false);
+                guest.exits.count(&exit.reason, Behind::Nothing);
+                take_task_priority(guest);
+                exits::halt_in_shadow(machine, guest);
                 // It may have been the timer, which is then no longer set.
                 self.armed = None;
                 return Rest::None;
             }
-            // CR8 and the local APIC's task priority are one register: the guest may have changed it without an exit, and
-            // what it stopped for may change it now.
-            guest.board.set_task_priority(guest.vcpu.task_priority());
+            look = concerns_devices(&exit.reason);
+            if look {
+                take_task_priority(guest);
+            }
             let next = exits::serve(machine, guest, &exit);
-            guest.vcpu.set_task_priority(guest.board.task_priority());
+            if look && guest.vcpu.task_priority() != guest.board.task_priority() {
+                // The guest wrote to the local APIC.
+                guest.vcpu.set_task_priority(guest.board.task_priority());
+            }
             if let Next::End(end) = next {
                 say_end(guest, end);
                 guest.state = RunState::Ended(end);
                 return Rest::Until(None);
             }
-            if let Some(request) = guest.board.take_request() {
+            if look && let Some(request) = guest.board.take_request() {
                 let end = match request {
                     godwit_devices::PowerRequest::PowerOff => End::PoweredOff,
                     godwit_devices::PowerRequest::Reset => End::Reset,
@@ -102,37 +120,60 @@ impl Runner {
     }
 }
 
+/// Brings the devices up to now and delivers what they have for the CPU; answers when they have to be looked at again.
+fn serve_devices(machine: &dyn Machine, slot: &Slot, guest: &mut Guest) -> Option<Instant> {
+    let now = guest.clock.now(machine);
+    take_task_priority(guest);
+    slot.console.lock().feed(|byte| guest.board.type_byte(now, byte));
+    guest.board.advance(now);
+    offer_events(guest);
+    guest.board.deadline(now).and_then(|time| guest.clock.host_instant(time, now))
+}
+
+/// CR8 and the local APIC's task priority are one register, which the guest may have changed without an exit.
+fn take_task_priority(guest: &mut Guest) {
+    guest.board.set_task_priority(guest.vcpu.task_priority());
+}
+
+/// Whether serving an exit reads or changes devices, or the CPU can now take what they have.
+fn concerns_devices(reason: &Reason) -> bool {
+    !matches!(
+        reason,
+        Reason::Cpuid
+            | Reason::Hypercall
+            | Reason::SetExtendedControl
+            | Reason::CacheFlush
+            | Reason::NotOffered
+    )
+}
+
 /// Delivers what devices have for the CPU, or asks to be told when it can be delivered.
 fn offer_events(guest: &mut Guest) {
+    if guest.vcpu.has_pending() {
+        // An event that is on its way already ends a halt: a trap of the HLT itself, or one that came with the guest.
+        guest.activity = Activity::Running;
+    }
     if guest.vcpu.can_take_nmi() && guest.board.take_nmi() {
         guest.activity = Activity::Running;
         guest.vcpu.inject(Event::Nmi);
     }
-    if !guest.board.has_interrupt() {
-        guest.vcpu.request_window(later_window(guest));
-        return;
+    if guest.board.has_interrupt()
+        && guest.vcpu.can_take_interrupt()
+        && let Some(vector) = guest.board.accept_interrupt()
+    {
+        guest.activity = Activity::Running;
+        guest.vcpu.inject(Event::Interrupt { vector });
     }
-    if guest.vcpu.can_take_interrupt() {
-        if let Some(vector) = guest.board.accept_interrupt() {
-            guest.activity = Activity::Running;
-            guest.vcpu.inject(Event::Interrupt { vector });
-        }
-        guest.vcpu.request_window(later_window(guest));
+    let window = if guest.board.has_interrupt() {
+        Some(Window::Interrupts)
     } else {
-        guest.vcpu.request_window(Some(Window::Any));
-    }
+        guest.board.held_class().map(Window::TaskPriorityBelow)
+    };
+    guest.vcpu.request_window(window);
 }
 
-/// What to wait for behind the event that is delivered now. A guest that lowers CR8 does not stop for it by itself.
-fn later_window(guest: &Guest) -> Option<Window> {
-    if guest.board.has_interrupt() {
-        return Some(Window::Any);
-    }
-    guest.board.held_back_class().map(Window::Class)
-}
-
-/// Moves what the guest wrote to where it can be looked at.
-pub(crate) fn move_output(guest: &mut Guest, slot: &Slot, machine: &dyn Machine) {
+/// Moves what the guest wrote to where it can be looked at; answers whether that was anything.
+pub(crate) fn move_output(guest: &mut Guest, slot: &Slot, machine: &dyn Machine) -> bool {
     let mut wrote = false;
     guest.board.take_output(&mut |bytes| {
         wrote |= !bytes.is_empty();
@@ -141,6 +182,7 @@ pub(crate) fn move_output(guest: &mut Guest, slot: &Slot, machine: &dyn Machine)
     if wrote {
         slot.notify(machine);
     }
+    wrote
 }
 
 fn say_end(guest: &Guest, end: End) {

@@ -10,6 +10,7 @@ use godwit_guest::{
     bundle::{FileSum, SumError},
     cpu::Activity,
     description::GuestDescription,
+    emulate::KnownCode,
     file::File,
     layout::LayoutError,
     loader::{self, FileRole, LoadError, LoadPlan, PlacedTables},
@@ -38,6 +39,8 @@ pub(crate) enum StartError {
     Unknown(alloc::string::String),
     #[error("it is {0} already")]
     Already(&'static str),
+    #[error("it moved to {0} and runs there; \"start NAME --force\" boots another one of that name here")]
+    Away(alloc::string::String),
     #[error("its kernel is on host {0}, which it came from; start it there")]
     Elsewhere(alloc::string::String),
     #[error("{0}")]
@@ -81,15 +84,17 @@ pub struct StartTask {
     stage: Option<Stage>,
 }
 
-/// Begins to start the guest called `name`.
+/// Begins to start the guest called `name`; one that moved away only where that is forced.
 ///
 /// # Errors
 /// [`StartError`]; nothing was taken.
-pub(crate) fn begin(state: &mut HostState<'_, '_>, name: &str) -> Result<(), StartError> {
+pub(crate) fn begin(state: &mut HostState<'_, '_>, name: &str, force: bool) -> Result<(), StartError> {
     let free = state.roster.free_cpu(state.machine.description());
     let entry = state.roster.find_mut(name).ok_or_else(|| StartError::Unknown(name.into()))?;
     match &entry.phase {
         Phase::Stopped(_) => {}
+        Phase::Away(_) if force => {}
+        Phase::Away(to) => return Err(StartError::Away(to.clone())),
         Phase::Starting(_) => return Err(StartError::Already("starting")),
         Phase::Here => return Err(StartError::Already("started")),
         Phase::Leaving(_) | Phase::Arriving => return Err(StartError::Already("on its way")),
@@ -308,6 +313,7 @@ pub(crate) fn assemble(
         msr_policy: MsrPolicy::new(),
         state: RunState::Running,
         exits: ExitCounters::default(),
+        known_code: KnownCode::default(),
     }))
 }
 

@@ -56,9 +56,11 @@ pub(crate) fn autostart(state: &mut HostState<'_, '_>) {
         .map(|entry| String::from(entry.name().as_str()))
         .collect();
     for name in names {
-        if let Err(error) = start::begin(state, &name) {
+        if let Err(error) = start::begin(state, &name, false) {
             log::warn!("guest {name} does not start: {error}");
-            if let Some(entry) = state.roster.find_mut(&name) {
+            // One that is on its way here meanwhile stays what it is.
+            let entry = state.roster.find_mut(&name).filter(|entry| matches!(entry.phase, Phase::Stopped(_)));
+            if let Some(entry) = entry {
                 entry.phase = Phase::Stopped(Some(format!("{error}")));
             }
         }
@@ -108,6 +110,13 @@ fn step_start(state: &mut HostState<'_, '_>, index: usize) -> bool {
     busy
 }
 
+/// Has the guest of `cpu` looked at in the next turn.
+pub(crate) fn look_again(state: &HostState<'_, '_>, cpu: CpuNumber) {
+    if let Some(slot) = state.guests.slot(cpu) {
+        slot.notify(state.machine);
+    }
+}
+
 /// Looks at the guest of `cpu`: what came to an end by itself is cleared away or started again.
 fn look(state: &mut HostState<'_, '_>, cpu: CpuNumber) {
     let ended = state.guests.with_guest(state.machine, cpu, |guest| guest.state);
@@ -123,7 +132,7 @@ fn look(state: &mut HostState<'_, '_>, cpu: CpuNumber) {
         }
         Some(RunState::Ended(End::Reset)) => {
             stop(state, &name, None);
-            match start::begin(state, &name) {
+            match start::begin(state, &name, false) {
                 Ok(()) => log::info!("guest {name} starts again, as it asked"),
                 Err(error) => {
                     log::warn!("guest {name} asked to start again and does not: {error}");
@@ -147,6 +156,14 @@ pub(crate) fn stop(state: &mut HostState<'_, '_>, name: &str, why: Option<String
         guest.dismantle(state.cpu.frames());
     }
     stopped(state, name, why);
+}
+
+/// As [`stop`], for a guest that runs on the host called `to` now.
+pub(crate) fn went_away(state: &mut HostState<'_, '_>, name: &str, to: &str) {
+    stop(state, name, None);
+    if let Some(entry) = state.roster.find_mut(name) {
+        entry.phase = Phase::Away(to.into());
+    }
 }
 
 fn stopped(state: &mut HostState<'_, '_>, name: &str, why: Option<String>) {

@@ -174,6 +174,11 @@ pub trait Machine: Sync {
     /// Interrupts this CPU at `deadline`, which ends a guest's run; `None` takes that back. [`idle`](Self::idle) sets its own.
     fn set_timer(&self, deadline: Option<Instant>);
 
+    /// Bytes of the heap in use, or `None` where the machine does not count them.
+    fn heap_used_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// What was found at boot.
     fn description(&self) -> &Description;
 

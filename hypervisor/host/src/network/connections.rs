@@ -179,13 +179,17 @@ impl Connections {
 
     /// Ends a connection after what was sent has gone; its number names nothing from here on.
     pub(super) fn close(&mut self, sockets: &mut SocketSet<'static>, connection: Connection, now: Instant) {
-        if let Some(socket) = self.socket(sockets, connection) {
-            socket.close();
+        let Some(place) = self.entries.get_mut(usize::from(connection.slot)) else { return };
+        let Some(entry) = place.as_mut().filter(|entry| entry.number == connection.number) else { return };
+        let socket = sockets.get_mut::<Socket<'_>>(entry.socket);
+        if socket.state() == State::SynSent {
+            // Nobody has answered, so there is nobody to be told; should an answer come, the stack refuses it.
+            sockets.remove(entry.socket);
+            *place = None;
+            return;
         }
-        let slot = self.entries.get_mut(usize::from(connection.slot)).and_then(Option::as_mut);
-        if let Some(entry) = slot.filter(|entry| entry.number == connection.number) {
-            entry.role = Role::Abandoned(now.after(LINGER));
-        }
+        socket.close();
+        entry.role = Role::Abandoned(now.after(LINGER));
     }
 
     /// Brings the table up to date after the stack did something.

@@ -90,7 +90,7 @@ impl Network<'_> {
     }
 
     /// Where the host at `address` is. Where that is not known, or long since, it is asked for.
-    fn locate(&mut self, address: Ipv4Addr, now: Instant) -> Result<frame::Mac, SendError> {
+    pub(super) fn locate(&mut self, address: Ipv4Addr, now: Instant) -> Result<frame::Mac, SendError> {
         if !self.subnet.holds(address) || address == self.identity.address {
             return Err(SendError::NotInNetwork);
         }

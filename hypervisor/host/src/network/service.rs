@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use smoltcp::iface::{Interface, SocketSet};
 
 use super::{
-    Closed, ConnectError, Connection, ConnectionState, Neighbour, PAGE_PORT, Subnet, Traffic,
+    Closed, ConnectError, Connection, ConnectionState, Neighbour, PAGE_PORT, SendError, Subnet, Traffic,
     connections::Connections,
     frame::{self, Identity, Inbound},
     inbox::Inbox,
@@ -191,8 +191,10 @@ impl<'d> Network<'d> {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub fn connect(&mut self, to: SocketAddrV4) -> Result<Connection, ConnectError> {
-        if !self.subnet.holds(*to.ip()) {
+    pub fn connect(&mut self, to: SocketAddrV4, now: Instant) -> Result<Connection, ConnectError> {
+        // The stack asks for one host a second, whichever it is: one that is not there would keep all others waiting. What
+        // is asked and answered here it learns as well.
+        if let Err(SendError::NotInNetwork) = self.locate(*to.ip(), now) {
             return Err(ConnectError::Unaddressable);
         }
         self.connections.connect(&mut self.sockets, self.interface.context(), to)

@@ -62,6 +62,7 @@ struct Ground {
     command_line: CommandLine,
     features: Features,
     frames: &'static Frames<'static>,
+    heap: &'static Heap,
     boot_tables: u64,
     start_page: Option<u64>,
     stacks: Stacks,

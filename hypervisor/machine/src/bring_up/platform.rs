@@ -56,7 +56,7 @@ pub(super) fn find(ground: &Ground) -> Hardware {
         legacy::silence();
     }
     start_local_apic(&platform, features.x2apic, &mut frames, &mut notes);
-    let (tsc_hz, tsc_source) = measure_clock(&platform, features.tsc, &mut frames, &mut notes);
+    let (tsc_hz, tsc_source) = clock_frequency(ground, &platform, &mut frames, &mut notes);
     tsc::start(tsc_hz);
     let wall_clock_start_s = wall_clock::read();
     if wall_clock_start_s.is_none() {
@@ -127,6 +127,7 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             pci,
             notes,
         },
+        heap: ground.heap,
         memory: DirectMemory::new(&ground.boot, &ground.memory_map),
         wall_clock_start_s,
         network,
@@ -164,6 +165,23 @@ fn start_local_apic(platform: &Platform, x2apic: bool, frames: &mut Frames, note
     unsafe { local_apic::set_up(x2apic, registers) };
     local_apic::enable();
     local::this().set_apic_id(local_apic::id());
+}
+
+/// The time stamp counter's frequency in Hz and how it was learnt: declared by the operator, else found here.
+fn clock_frequency(
+    ground: &Ground,
+    platform: &Platform,
+    frames: &mut Frames,
+    notes: &mut Vec<String>,
+) -> (u64, &'static str) {
+    let (found, source) = measure_clock(platform, ground.features.tsc, frames, notes);
+    let Some(declared) = ground.command_line.options.tsc_hz else { return (found, source) };
+    if declared.abs_diff(found) > found / 100 {
+        notes.push(format!(
+            "godwit.tsc_hz declares {declared} Hz, but by {source} the counter has {found} Hz: clocks may run wrong"
+        ));
+    }
+    (declared, "command line")
 }
 
 /// The time stamp counter's frequency in Hz and how it was learnt: measured where that can be, else as CPUID says.

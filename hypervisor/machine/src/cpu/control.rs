@@ -24,8 +24,10 @@ const MCG_CTL_PRESENT: u64 = 1 << 8;
 /// Turns on what protects the host: no-execute pages, write protection, SMEP, SMAP, UMIP, machine checks; and gives page table
 /// entries the memory types that they name.
 pub fn protect(features: &Features) {
-    // SAFETY: every bit set here only narrows what code may do, or makes a machine check a vector instead of a shutdown;
-    // no host page is a user page, so SMEP and SMAP change no access of ours. The IDT is loaded.
+    // SAFETY: nearly every bit set here only narrows what code may do, or makes a machine check a vector instead of a shutdown;
+    // no host page is a user page, so SMEP and SMAP change no access of ours. The IDT is loaded. Global pages, of which the host
+    // has none, and 4 MiB pages, which long mode does not know, are on because 64-bit guests have them on: emulators flush once
+    // more each time a world switch changes them.
     unsafe {
         if features.nx {
             Efer::update(|efer| efer.insert(EferFlags::NO_EXECUTE_ENABLE));
@@ -36,6 +38,7 @@ pub fn protect(features: &Features) {
             cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, features.smap);
             cr4.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, features.umip);
             cr4.set(Cr4Flags::MACHINE_CHECK_EXCEPTION, features.machine_check);
+            cr4.insert(Cr4Flags::PAGE_GLOBAL | Cr4Flags::PAGE_SIZE_EXTENSION);
         });
     }
     if features.pat {

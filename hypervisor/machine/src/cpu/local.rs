@@ -1,6 +1,10 @@
 //! What each processor keeps for itself, found through its GS base.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::{
+    arch::asm,
+    mem::offset_of,
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+};
 
 use arrayvec::ArrayVec;
 use godwit_host::machine::{CpuNumber, Mail, MailboxFull};
@@ -14,6 +18,8 @@ const MAILBOX: usize = 128;
 
 /// One processor's own state. Others may read it and post mail to it.
 pub struct Cpu {
+    /// Its own address: what the GS base points to, so that one load finds it.
+    own: AtomicPtr<Cpu>,
     number: CpuNumber,
     apic_id: AtomicU32,
     alive: AtomicBool,
@@ -39,6 +45,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(1);
 impl Cpu {
     const fn new(number: CpuNumber) -> Self {
         Self {
+            own: AtomicPtr::new(core::ptr::null_mut()),
             number,
             apic_id: AtomicU32::new(0),
             alive: AtomicBool::new(false),
@@ -150,13 +157,19 @@ pub fn set_count(count: usize) {
 pub unsafe fn adopt(number: CpuNumber) {
     if let Some(cpu) = CPUS.get(usize::from(number.0)) {
         // The GS base carries the address; a static never moves.
+        cpu.own.store(core::ptr::from_ref(cpu).cast_mut(), Ordering::Relaxed);
         GsBase::write(VirtAddr::from_ptr(cpu));
     }
 }
 
 /// The processor that asks.
 pub fn this() -> &'static Cpu {
+    let cpu: *const Cpu;
     // SAFETY: `adopt` ran on this processor before anything that asks, so the GS base is the address of an element of
-    // the static `CPUS`; nothing else writes the GS base.
-    unsafe { &*GsBase::read().as_ptr::<Cpu>() }
+    // the static `CPUS`, whose `own` is that address too; nothing else writes either. To read it by RDMSR would be
+    // many times as slow, and a world switch asks several times.
+    unsafe {
+        asm!("mov {}, gs:[{}]", out(reg) cpu, const offset_of!(Cpu, own), options(nostack, preserves_flags, pure, readonly));
+        &*cpu
+    }
 }

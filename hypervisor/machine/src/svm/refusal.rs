@@ -8,8 +8,9 @@ use super::{
 };
 use crate::virtual_cpu::limits::{Limits, cr0, efer, is_pat};
 
-/// Names the first check that `vmcb` fails.
-pub fn explain(vmcb: &Vmcb, limits: &Limits) -> &'static str {
+/// Names the first check that `vmcb` fails; `injected` is the event injection that it was entered with, for the processor clears
+/// that field.
+pub fn explain(vmcb: &Vmcb, injected: u64, limits: &Limits) -> &'static str {
     let (control, save) = (vmcb.control(), vmcb.save());
     let beyond = |address: u64| address >> limits.physical_address_bits != 0;
     let map_beyond = |start: u64, bytes: usize| beyond(start.saturating_add(bytes as u64 - 1));
@@ -31,7 +32,7 @@ pub fn explain(vmcb: &Vmcb, limits: &Limits) -> &'static str {
             map_beyond(control.msrpm_base, permission_maps::MSR_MAP_BYTES),
             "the MSR permission map is out of reach",
         ),
-        (!event::is_legal(control.event_injection), "the injected event is illegal"),
+        (!event::is_legal(injected), "the injected event is illegal"),
         (nested && beyond(control.nested_cr3), "the nested tables are out of reach"),
         (nested && !is_pat(save.g_pat), "the guest's PAT names a memory type that is none"),
     ];

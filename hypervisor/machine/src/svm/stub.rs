@@ -221,6 +221,7 @@ __svm_enter:
 5:
     fninit                          # a guest's unmasked and pending x87 exception would be the host's
     ldmxcsr __svm_host_mxcsr(%rip)
+    movq 0x28(%rsp), %rbp           # whoever reports an NMI follows it
     stgi
     popq %r15
     popq %r14

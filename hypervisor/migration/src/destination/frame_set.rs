@@ -28,6 +28,9 @@ pub(super) struct Bits {
     count: u64,
 }
 
+/// Words of the largest set: 32 GiB of RAM. The heap is the whole host's, and a peer says how large its guest is.
+const MAX_WORDS: usize = 1 << 17;
+
 impl Bits {
     /// How many frames.
     pub(super) fn count(self) -> u64 {
@@ -44,7 +47,7 @@ impl FrameSet {
             pieces.push(Piece { ram, first_bit: frames });
             frames += ram.frames;
         }
-        let length = usize::try_from(frames.div_ceil(64)).ok()?;
+        let length = usize::try_from(frames.div_ceil(64)).ok().filter(|&length| length <= MAX_WORDS)?;
         let mut words = Vec::new();
         words.try_reserve_exact(length).ok()?;
         words.resize(length, 0);

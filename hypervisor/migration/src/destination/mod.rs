@@ -136,11 +136,11 @@ impl Destination {
             (DestinationPhase::Prepared, Message::Go(go)) => self.go(now_ns, go, out),
             // The source may have said GO before it read that this side gave up.
             (DestinationPhase::Discarded, Message::Go(_)) => {
-                out.messages.push_back(Message::Abort { reason: self.gave_up.clone() });
+                out.messages.push_back(Message::Abort { token: self.token, reason: self.gave_up.clone() });
             }
             // After GO nothing but a question changes anything; after the end nothing does.
             (phase, _) if !phase.is_before_go() => {}
-            (_, Message::Abort { reason }) => {
+            (_, Message::Abort { reason, .. }) => {
                 self.is_connected = false; // an answer would be news to nobody
                 self.fail(Failure::Aborted(reason), out);
             }
@@ -299,7 +299,7 @@ impl Destination {
             DestinationPhase::Starting => {} // `started` answers
             DestinationPhase::Running => out.messages.push_back(Message::Running { token }),
             DestinationPhase::Discarded => {
-                out.messages.push_back(Message::Abort { reason: self.gave_up.clone() });
+                out.messages.push_back(Message::Abort { token: self.token, reason: self.gave_up.clone() });
             }
             _ => self.fail(Failure::SourceReconnected, out),
         }
@@ -353,7 +353,7 @@ impl Destination {
     fn give_up(&mut self, failure: Failure, out: &mut Outbox<DestinationEvent>) {
         let reason = Reason::display(&failure);
         if self.is_connected {
-            out.messages.push_back(Message::Abort { reason: reason.clone() });
+            out.messages.push_back(Message::Abort { token: self.token, reason: reason.clone() });
         }
         self.forget(reason);
         out.events.push_back(DestinationEvent::Discard(failure));

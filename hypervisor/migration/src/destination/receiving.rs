@@ -167,6 +167,9 @@ impl Receiving {
         if !fits_in || self.state.len() + chunk.bytes.len() > MAX_STATE_BYTES {
             return false;
         }
+        if self.state.try_reserve(chunk.bytes.len()).is_err() {
+            return false;
+        }
         self.state.extend_from_slice(&chunk.bytes);
         self.chunks = (next + 1, chunk.of); // an index is below its count, so it is not the last u16
         true

@@ -161,8 +161,10 @@ impl Source {
                 out.events.push_back(SourceEvent::Done);
             }
             // The destination's word that it never ran the guest and never will (PROTOCOL, "GO").
-            (phase, Message::Abort { reason }) if phase.is_after_go() => {
-                self.resume_here(Failure::Aborted(reason), out);
+            (phase, Message::Abort { token, reason }) if phase.is_after_go() => {
+                if token.is_some() && token == self.token() {
+                    self.resume_here(Failure::Aborted(reason), out);
+                }
             }
             (SourcePhase::InDoubt, Message::Unknown { token }) if self.token() == Some(token) => {
                 out.events.push_back(SourceEvent::Forgotten);
@@ -170,7 +172,7 @@ impl Source {
             (SourcePhase::Resumed, Message::Running { token }) if self.token() == Some(token) => {
                 out.events.push_back(SourceEvent::Conflict);
             }
-            (_, Message::Abort { reason }) => {
+            (_, Message::Abort { reason, .. }) => {
                 self.is_connected = false; // an answer would be news to nobody
                 self.fail(now_ns, Failure::Aborted(reason), out);
             }
@@ -328,7 +330,8 @@ impl Source {
     fn fail(&mut self, now_ns: u64, failure: Failure, out: &mut Outbox<SourceEvent>) {
         if self.phase.is_before_go() {
             if self.is_connected {
-                out.messages.push_back(Message::Abort { reason: Reason::display(&failure) });
+                out.messages
+                    .push_back(Message::Abort { token: self.token(), reason: Reason::display(&failure) });
             }
             self.resume_here(failure, out);
         } else if self.phase == SourcePhase::Committed {

@@ -54,7 +54,7 @@ impl SourcePhase {
     /// What comes next, for people.
     pub(super) fn waits_for(self) -> &'static str {
         match self {
-            Self::Greeting => "HELLO",
+            Self::Greeting => "HELLO: is that host there?",
             Self::Offering => "an answer to the offer",
             Self::Pausing => "the guest to stop",
             Self::Streaming => "an acknowledgement",

@@ -10,6 +10,10 @@ use super::window::Load;
 use crate::outbox::GuestRange;
 use crate::sum::{FRAME, SumKey, is_zero};
 
+/// Zero frames after which they are named although the record has room for more: reading goes on for long where nothing has to
+/// be sent, and a peer that hears nothing meanwhile would take that for the end.
+const MOST_UNNAMED_FRAMES: u64 = 8192;
+
 /// How frames are cut into datagrams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Cut {
@@ -127,6 +131,9 @@ impl Scan {
             if !self.zeros.push(frame) {
                 self.name_zeros();
                 self.zeros.push(frame);
+            }
+            if self.zeros.frames() >= MOST_UNNAMED_FRAMES {
+                self.name_zeros();
             }
             return;
         }

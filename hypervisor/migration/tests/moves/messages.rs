@@ -226,7 +226,7 @@ fn a_question_takes_go_back_unless_it_has_arrived() {
     machine.on_message(0, ask, &mut out);
     machine.on_message(0, Message::Inquire { token: Token(9) }, &mut out);
     assert_eq!(out.messages, [Message::Running { token: TOKEN }, Message::Unknown { token: Token(9) }]);
-    machine.on_message(0, Message::Abort { reason: Reason::new("no") }, &mut out);
+    machine.on_message(0, Message::Abort { token: None, reason: Reason::new("no") }, &mut out);
     assert_eq!(machine.phase(), DestinationPhase::Running, "a running guest is nobody's to take back");
 }
 
@@ -343,4 +343,31 @@ fn a_frame_that_comes_twice_counts_once() {
         (1, 0),
         "another move's record is no fault of this one's"
     );
+}
+
+#[test]
+fn in_doubt_only_an_abort_that_names_the_move_counts() {
+    let (mut source, mut out) = committed();
+    source.disconnected(5_000_000, &mut out);
+    out.events.clear();
+    source.reconnected(&mut out);
+    // The new connection's end knows of no offer: it may lose patience, or speak another revision.
+    source.on_message(6_000_000, Message::Unknown { token: TOKEN }, &mut out);
+    for token in [None, Some(Token(9))] {
+        source.on_message(
+            7_000_000,
+            Message::Abort { token, reason: Reason::new("waited too long") },
+            &mut out,
+        );
+        assert_eq!(
+            (source.phase(), out.events.as_slices().0),
+            (SourcePhase::InDoubt, &[SourceEvent::Forgotten][..])
+        );
+    }
+    source.on_message(
+        8_000_000,
+        Message::Abort { token: Some(TOKEN), reason: Reason::new("never ran") },
+        &mut out,
+    );
+    assert_eq!(source.phase(), SourcePhase::Resumed);
 }

@@ -103,7 +103,7 @@ fn something_new_in_time_keeps_the_source_waiting() {
 
 #[test]
 fn an_abort_is_not_answered_by_another() {
-    let abort = Message::Abort { reason: Reason::new("no") };
+    let abort = Message::Abort { token: None, reason: Reason::new("no") };
     let (mut machine, mut out) = destination(DestinationPhase::Receiving);
     machine.on_message(0, abort.clone(), &mut out);
     assert!(out.messages.is_empty() && matches!(out.events[0], DestinationEvent::Discard(_)));

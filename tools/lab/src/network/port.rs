@@ -96,6 +96,11 @@ impl Port {
         self.set_link(Link::UpFor { host_bytes });
     }
 
+    /// Cuts the link when the host sends a frame that `is_last` answers `true` for: that frame is the first that is lost.
+    pub fn cut_at(&self, is_last: fn(&[u8]) -> bool) {
+        self.set_link(Link::UpUntil(is_last));
+    }
+
     /// Mends the link.
     pub fn restore(&self) {
         self.set_link(Link::Up);
@@ -103,7 +108,7 @@ impl Port {
 
     /// Whether the link is cut now.
     pub fn is_cut(&self) -> bool {
-        self.fabric.with_port(self.number, |state| state.link == Link::Cut)
+        self.fabric.with_port(self.number, |state| state.link.is_cut())
     }
 
     /// What went through so far.
@@ -126,10 +131,10 @@ pub(super) struct PortState {
 
 impl PortState {
     /// Counts a frame from the host, and says whether it goes on.
-    pub(super) fn arrive(&mut self, bytes: usize) -> bool {
-        let passes = self.link.admits_from_host(bytes);
+    pub(super) fn arrive(&mut self, frame: &[u8]) -> bool {
+        let passes = self.link.admits_from_host(frame);
         if passes {
-            self.counters.from_host.count(bytes);
+            self.counters.from_host.count(frame.len());
         } else {
             self.counters.dropped.cut += 1;
         }

@@ -125,7 +125,7 @@ impl Fabric {
     }
 
     fn forward(&self, from: usize, destination: MacAddress, source: MacAddress, frame: &[u8]) {
-        if !self.with_port(from, |state| state.arrive(frame.len())) {
+        if !self.with_port(from, |state| state.arrive(frame)) {
             return;
         }
         if let Some(capture) = &self.capture {

@@ -29,10 +29,10 @@ use guests::{Guest, GuestsFile, Named};
 #[command(after_help = FORMAT)]
 pub(crate) struct Options {
     /// The guests, in TOML
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Where the bundle goes [default: target/godwit/NAME.bundle, with the name of FILE]
     #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 }
 
 const FORMAT: &str = r#"The file has one [[guest]] for each guest:
@@ -50,14 +50,29 @@ Give the bundle to a host as its boot module."#;
 
 /// Packs the bundle and says what is in it.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let packed = pack(&options.file).with_context(|| options.file.display().to_string())?;
     let output = options.output.clone().unwrap_or_else(|| default_output(&options.file));
+    let written = write(&options.file, &output)?;
+    println!("{}: {}, {} KiB", output.display(), written.guests.join(", "), written.bytes.div_ceil(1024));
+    Ok(())
+}
+
+/// A bundle that was written: the guests in it by name, and its length.
+pub(crate) struct Written {
+    pub(crate) guests: Vec<String>,
+    pub(crate) bytes: usize,
+}
+
+/// Packs the guests that the file `guests` describes into the bundle `output`.
+///
+/// # Errors
+/// Something is not understood or cannot be read or written; the error names the file and, where it can, line and field.
+pub(crate) fn write(guests: &Path, output: &Path) -> Result<Written> {
+    let packed = pack(guests).with_context(|| guests.display().to_string())?;
     if let Some(directory) = output.parent() {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     }
-    fs::write(&output, &packed.bytes).with_context(|| format!("cannot write {}", output.display()))?;
-    println!("{}: {}, {} KiB", output.display(), packed.guests.join(", "), packed.bytes.len().div_ceil(1024));
-    Ok(())
+    fs::write(output, &packed.bytes).with_context(|| format!("cannot write {}", output.display()))?;
+    Ok(Written { guests: packed.guests, bytes: packed.bytes.len() })
 }
 
 fn default_output(file: &Path) -> PathBuf {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use super::{Outcome, libtest, progress::Progress, status::Exceptions};
-use crate::{build, guests, lints, linux, process, workspace};
+use crate::{bench, build, guests, lints, linux, process, workspace};
 
 /// Cheap checks first: a slip shows in seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -31,6 +31,8 @@ pub(super) enum Step {
     Image,
     /// The Linux test guest's kernel and initramfs
     Linux,
+    /// Bounds of the guests' benchmark that do not depend on this machine's speed
+    BenchGuests,
     /// Boots of whole hosts in QEMU
     Scenarios,
 }
@@ -57,13 +59,17 @@ impl Step {
             Self::Bench => "bench",
             Self::Image => "image",
             Self::Linux => "linux",
+            Self::BenchGuests => "bench-guests",
             Self::Scenarios => "scenarios",
         }
     }
 
     /// The steps whose success this one needs.
     pub(super) fn needs(self) -> &'static [Self] {
-        if self == Self::Scenarios { &[Self::Image, Self::Linux] } else { &[] }
+        match self {
+            Self::BenchGuests | Self::Scenarios => &[Self::Image, Self::Linux],
+            _ => &[],
+        }
     }
 
     /// Runs the step.
@@ -133,14 +139,7 @@ impl Step {
                 exceptions,
                 progress,
             ),
-            Self::Bench => {
-                check(
-                    process::cargo()
-                        .args(["run", "--locked", "--release", "-p", "godwit-bench", "--"])
-                        .args(["frames", "--only-counts", "--check"]),
-                    progress,
-                )
-            }
+            Self::Bench => check(bench::frames().args(["--only-counts", "--check"]), progress),
             Self::Image => {
                 let outcome = check(&mut build::cargo_build(), progress)?;
                 if !outcome.failures.is_empty() {
@@ -158,6 +157,10 @@ impl Step {
                 progress.show("the initramfs");
                 linux::initramfs(&files)?;
                 Ok(Outcome::pass())
+            }
+            Self::BenchGuests => {
+                bench::pack_guests()?;
+                check(bench::guests().args(["--only-counts", "--check"]), progress)
             }
             // Selected from the whole workspace, as in the step before: other features would build everything again.
             Self::Scenarios => tests(

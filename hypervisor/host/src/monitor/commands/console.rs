@@ -105,6 +105,7 @@ impl<'a, 'm> Job<'a, 'm> for ConsoleJob {
         }
         match entry.map(|entry| &entry.phase) {
             Some(Phase::Stopped(Some(why))) => writeln!(out, "\n{}: {why}", self.name)?,
+            Some(Phase::Away(to)) => writeln!(out, "\n{} is on {to} now", self.name)?,
             Some(_) => writeln!(out, "\n{} is stopped", self.name)?,
             None => writeln!(out, "\n{} is no longer here", self.name)?,
         }

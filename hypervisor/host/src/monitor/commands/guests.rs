@@ -7,7 +7,7 @@ use super::Outcome;
 use crate::{
     console::Console,
     excerpt::Excerpt,
-    guests::{self, Phase, RunState},
+    guests::{self, Origin, Phase, RunState},
     job::{Job, Step},
     spelling,
     state::HostState,
@@ -53,12 +53,16 @@ pub(super) fn start<'a, 'm>(
     out: &mut Console<'a>,
     arguments: &[&str],
 ) -> Reply<'a, 'm> {
-    let [name] = arguments else { return Ok(Outcome::Usage) };
+    let (name, force) = match arguments {
+        [name] => (*name, false),
+        [name, "--force"] => (*name, true),
+        _ => return Ok(Outcome::Usage),
+    };
     if !known(state, out, name)? {
         return Ok(Outcome::Done);
     }
-    match guests::begin_start(state, name) {
-        Ok(()) => Ok(Outcome::Job(Box::new(AwaitStart { name: String::from(*name) }))),
+    match guests::begin_start(state, name, force) {
+        Ok(()) => Ok(Outcome::Job(Box::new(AwaitStart { name: String::from(name) }))),
         Err(error) => {
             writeln!(out, "{name} does not start: {error}")?;
             Ok(Outcome::Done)
@@ -147,6 +151,11 @@ pub(super) fn reset<'a, 'm>(
         writeln!(out, "{name} does not run; \"start {name}\" starts it")?;
         return Ok(Outcome::Done);
     }
+    if let Some(Origin::Moved(from)) = state.roster.find(name).map(|entry| &entry.origin) {
+        // Stopping it would be the end of it.
+        writeln!(out, "{name} runs on: its kernel is on host {from}, which it came from")?;
+        return Ok(Outcome::Done);
+    }
     guests::stop(state, name, None);
     start(state, out, arguments)
 }
@@ -166,7 +175,7 @@ fn phase(state: &HostState<'_, '_>, out: &mut Console<'_>, name: &str) -> Result
         return Ok(None);
     }
     Ok(state.roster.find(name).map(|entry| match &entry.phase {
-        Phase::Stopped(_) => What::Stopped,
+        Phase::Stopped(_) | Phase::Away(_) => What::Stopped,
         Phase::Starting(_) => What::Starting,
         Phase::Here => What::Here,
         Phase::Leaving(leaving) if leaving.in_doubt => What::InDoubt,
@@ -227,7 +236,7 @@ impl<'a, 'm> Job<'a, 'm> for AwaitStart {
         match state.roster.find(name).map(|entry| &entry.phase) {
             Some(Phase::Starting(_)) => return Ok(Step::Again),
             Some(Phase::Stopped(Some(why))) => writeln!(out, "{name} does not start: {why}")?,
-            Some(Phase::Stopped(None)) | None => writeln!(out, "{name} is stopped")?,
+            Some(Phase::Stopped(None) | Phase::Away(_)) | None => writeln!(out, "{name} is stopped")?,
             Some(Phase::Here | Phase::Leaving(_) | Phase::Arriving) => writeln!(out, "{name} runs")?,
         }
         Ok(Step::Done)

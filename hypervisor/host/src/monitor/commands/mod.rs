@@ -137,9 +137,9 @@ pub(super) static COMMANDS: [Command; 24] = [
     },
     Command {
         name: "start",
-        usage: "NAME",
+        usage: "NAME [--force]",
         about: "start a guest",
-        details: "",
+        details: "With --force also one that moved to another host: then there are two of that name.",
         words: Words::Guests,
         run: guests::start,
     },

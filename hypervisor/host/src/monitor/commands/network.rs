@@ -97,8 +97,8 @@ pub(super) fn ping<'a, 'm>(
     }
 }
 
-/// Why a host cannot be asked, if it cannot.
-fn unreachable(network: &Network<'_>, address: Ipv4Addr) -> Option<&'static str> {
+/// Why a host cannot be talked to, if it cannot.
+pub(super) fn unreachable(network: &Network<'_>, address: Ipv4Addr) -> Option<&'static str> {
     if address == network.subnet().address() {
         Some("is this host itself")
     } else if !network.subnet().holds(address) {

@@ -7,7 +7,7 @@ use core::{
     time::Duration,
 };
 
-use super::{Outcome, guests::known};
+use super::{Outcome, guests::known, network::unreachable};
 use crate::{
     console::Console,
     excerpt::Excerpt,
@@ -46,6 +46,10 @@ pub(super) fn send<'a, 'm>(
         }
         return Ok(Outcome::Done);
     };
+    if let Some(why) = state.network.as_ref().ok().and_then(|network| unreachable(network, address)) {
+        writeln!(out, "{name} stays here: {address} {why}")?;
+        return Ok(Outcome::Done);
+    }
     match moves::send(state, name, host, address) {
         Ok(()) => {
             let watch = Watch { guest: String::from(*name), next: state.machine.now() };
@@ -89,21 +93,25 @@ impl<'a, 'm> Job<'a, 'm> for Watch {
                 return Ok(Step::WaitUntil(self.next));
             }
             Standing::Done { paused_ns } => {
-                let sent = progress.frames_done.saturating_sub(progress.zero_frames);
+                let sent_frames = progress.frames_done.saturating_sub(progress.zero_frames);
                 let total_ms = now.since(one.started()).as_millis();
                 writeln!(
                     out,
-                    "\r{} runs on {}: {} sent, {} zero and not sent; stood still for {} ms of {total_ms} ms\x1b[K",
+                    "\r{} runs on {}: it stood still for {} ms of the {total_ms} ms that the move took\x1b[K",
                     self.guest,
                     one.to,
-                    Size::from_frames(sent),
-                    Size::from_frames(progress.zero_frames),
                     paused_ns / 1_000_000,
+                )?;
+                let zero = Size::from_frames(progress.zero_frames);
+                writeln!(
+                    out,
+                    "  {} page bytes of {sent_frames} frames sent; {zero} are zero and were not sent",
+                    progress.page_bytes
                 )?;
                 writeln!(
                     out,
-                    "  {} page bytes in {} datagrams, {} of them sent again; {} acknowledgements",
-                    progress.page_bytes, progress.datagrams, progress.repeated, progress.acknowledgements
+                    "  {} datagrams, {} of them sent again; {} acknowledgements",
+                    progress.datagrams, progress.repeated, progress.acknowledgements
                 )?;
             }
             Standing::Stays(why) => writeln!(out, "\r{} stays here: {why}\x1b[K", self.guest)?,

@@ -70,7 +70,12 @@ pub(super) fn frames<'a, 'm>(
                 writeln!(out, "  fragmented on purpose, {setting}: {} frames are held", state.pins.count())?;
             }
         }
-        ["raw"] => picture::write_raw(out, &report, state.frames.blocks())?,
+        ["raw"] => {
+            if let Some(bytes) = state.machine.heap_used_bytes() {
+                writeln!(out, "heap raw 1 used_bytes={bytes}")?;
+            }
+            picture::write_raw(out, &report, state.frames.blocks())?;
+        }
         _ => return Ok(Outcome::Usage),
     }
     Ok(Outcome::Done)

@@ -5,13 +5,13 @@ mod program;
 use alloc::{boxed::Box, format, string::String};
 use core::time::Duration;
 
-use godwit_frames::{FrameRun, HostFrame, Mobility, Order};
+use godwit_frames::{FRAME_BYTES, FrameRun, HostFrame, Mobility, Order};
 use godwit_guest::{
     cpu::{General, Registers},
     vcpu::{Event, Exit, Reason, VirtualCpu, Window},
 };
 
-use self::program::{CPUID_BYTES, HLT_BYTES, INTERRUPT_PORT, OUT_BYTES, SUM_PORT};
+use self::program::{CPUID_BYTES, HLT_BYTES, INTERRUPT_PORT, NMI_PORT, OUT_BYTES, SUM_PORT};
 use super::{Check, CheckStep};
 use crate::{description::Virtualization, machine::Machine, state::HostState};
 
@@ -24,7 +24,7 @@ const SPIN: Duration = Duration::from_millis(2);
 /// The 8 frames of which the guest needs [`program::FRAMES`].
 const ORDER: Option<Order> = Order::new(3);
 
-/// Makes a guest of one frame and runs it.
+/// Makes a guest of two frames and runs it.
 #[derive(Default)]
 pub(super) struct VcpuCheck {
     memory: Option<FrameRun>,
@@ -66,9 +66,13 @@ impl VcpuCheck {
             return Err("XMM0 changed while the guest was stopped".into());
         }
         guest.takes_interrupts()?;
+        guest.takes_nmis()?;
+        guest.misses_a_frame(run)?;
         guest.is_interrupted()?;
         let nanoseconds = guest.round_trip_ns()?;
-        Ok(format!("ports, HLT, interrupts and registers as they should be; {nanoseconds} ns per CPUID exit"))
+        Ok(format!(
+            "ports, HLT, interrupts, NMIs and registers as they should be; {nanoseconds} ns per CPUID exit"
+        ))
     }
 }
 
@@ -82,6 +86,11 @@ struct Guest<'a> {
 /// A value for each register that no other has, and that no part of the program makes.
 fn value(register: usize) -> u64 {
     0x1111_0000 * (register as u64 % 8) + 0x100 + register as u64
+}
+
+/// OUT of one byte to `port`.
+const fn out(port: u16) -> Reason {
+    Reason::Port { port, bytes: 1, input: false, string: false }
 }
 
 impl Guest<'_> {
@@ -166,20 +175,63 @@ impl Guest<'_> {
         if self.vcpu.can_take_interrupt() {
             return Err("interrupts are said to be on, which are off since reset".into());
         }
-        self.vcpu.request_window(Some(Window::Any));
+        self.vcpu.request_window(Some(Window::Interrupts));
         // STI holds interrupts off for the NOP that follows.
         self.expect(Reason::InterruptWindow, 25)?;
         if !self.vcpu.can_take_interrupt() {
             return Err("the window for interrupts opened while none can be taken".into());
         }
         self.vcpu.inject(Event::Interrupt { vector: program::VECTOR });
-        let port = Reason::Port { port: INTERRUPT_PORT, bytes: 1, input: false, string: false };
-        self.expect(port, 0x80)?;
+        self.expect(out(INTERRUPT_PORT), program::HANDLER)?;
         if self.vcpu.has_pending() || self.vcpu.can_take_interrupt() {
             return Err("the interrupt's handler runs, but interrupts are not off".into());
         }
         self.advance(OUT_BYTES);
         self.expect(Reason::Cpuid, 26)?;
+        self.advance(CPUID_BYTES);
+        Ok(())
+    }
+
+    /// An NMI holds further ones off until its handler has returned.
+    fn takes_nmis(&mut self) -> Result<(), String> {
+        if !self.vcpu.can_take_nmi() {
+            return Err("NMIs are said to be held off, and none came".into());
+        }
+        self.vcpu.inject(Event::Nmi);
+        self.expect(out(NMI_PORT), program::NMI_HANDLER)?;
+        if self.vcpu.can_take_nmi() || !self.vcpu.state().nmi_blocked {
+            return Err("the handler of an NMI runs, and another could come".into());
+        }
+        self.advance(OUT_BYTES);
+        self.expect(Reason::Cpuid, 28)?;
+        if !self.vcpu.can_take_nmi() {
+            return Err("the handler of an NMI returned, and NMIs are still held off".into());
+        }
+        self.advance(CPUID_BYTES);
+        Ok(())
+    }
+
+    /// An interrupt whose gate is not there is delivered once it is.
+    fn misses_a_frame(&mut self, run: &FrameRun) -> Result<(), String> {
+        self.vcpu.inject(Event::Interrupt { vector: program::MISSED_VECTOR });
+        let exit = self.run()?;
+        let Reason::NestedFault(fault) = exit.reason else {
+            return Err(format!("a frame that is missing caused {:?}", exit.reason));
+        };
+        if fault.address / FRAME_BYTES * FRAME_BYTES != program::MISSED_ADDRESS
+            || fault.write
+            || fault.present
+        {
+            return Err(format!("a read of {:#x} was reported as {fault:x?}", program::MISSED_ADDRESS));
+        }
+        if !self.vcpu.has_pending() {
+            return Err("an interrupt was lost when its delivery was cut off".into());
+        }
+        let outside = |_| String::from("the guest does not fit its frames");
+        program::give_missed(self.machine.memory(), run).map_err(outside)?;
+        self.expect(out(INTERRUPT_PORT), program::HANDLER)?;
+        self.advance(OUT_BYTES);
+        self.expect(Reason::Cpuid, 30)?;
         self.advance(CPUID_BYTES);
         Ok(())
     }

@@ -1,14 +1,16 @@
-//! The tiny guest: one frame of 32-bit code and data, shown to it by four tables.
+//! The tiny guest: one frame of 32-bit code and data, shown to it by four tables, and one that it misses at first.
 
 use godwit_frames::{FRAME_BYTES, FrameRun, HostFrame};
 use godwit_guest::cpu::{Attributes, CpuState, General, Segment, Segments, Table};
 
 use crate::machine::{HostMemory, OutsideRun};
 
-/// Frames of the whole guest, of which the tables are the first four.
-pub(super) const FRAMES: u64 = 5;
+/// Frames of the whole guest: four tables, the frame that it has, and the one that it misses.
+pub(super) const FRAMES: u64 = 6;
 const TABLES: u64 = 4;
+const LAST_TABLE: u64 = (TABLES - 1) * FRAME_BYTES;
 const GUEST: u64 = TABLES * FRAME_BYTES;
+const MISSED: u64 = GUEST + FRAME_BYTES;
 /// Present, writable, user (and for EPT: readable, writable, executable); with these no more than that in both formats.
 const ENTRY: u64 = 0b111;
 
@@ -27,22 +29,31 @@ pub(super) const LOOP: u64 = 0x060;
 pub(super) const SUM_PORT: u16 = 0x80;
 /// Port that its interrupt handler writes to.
 pub(super) const INTERRUPT_PORT: u16 = 0x81;
+/// Port that its handler of NMIs writes to.
+pub(super) const NMI_PORT: u16 = 0x82;
 /// The interrupt that it has a handler for.
 pub(super) const VECTOR: u8 = 0x20;
+/// The interrupt whose gate is the first thing in the frame that it misses.
+pub(super) const MISSED_VECTOR: u8 = 0xe0;
+/// Where that frame belongs.
+pub(super) const MISSED_ADDRESS: u64 = FRAME_BYTES;
 /// What it loads into XMM0.
 pub(super) const PATTERN: [u8; 16] = *b"a godwit's flock";
 /// Where it stores XMM0 after an exit.
 pub(super) const STORED: u64 = 0x810;
 
-const HANDLER: u64 = 0x080;
+/// Where its interrupt handler begins.
+pub(super) const HANDLER: u64 = 0x080;
+/// Where its handler of NMIs begins.
+pub(super) const NMI_HANDLER: u64 = 0x090;
 const LOADED: u64 = 0x800;
 const DESCRIPTORS: u64 = 0x880;
-const INTERRUPTS: u64 = 0x900;
+const INTERRUPTS: u64 = MISSED_ADDRESS - 8 * MISSED_VECTOR as u64;
 const STACK_TOP: u64 = FRAME_BYTES;
 const CODE_SELECTOR: u16 = 0x08;
 const DATA_SELECTOR: u16 = 0x10;
 
-const MAIN: [u8; 30] = [
+const MAIN: [u8; 34] = [
     0x0f, 0xa2, // cpuid
     0x01, 0xd8, // add eax, ebx
     0xe7, 0x80, // out 0x80, eax
@@ -54,10 +65,18 @@ const MAIN: [u8; 30] = [
     0x90, // nop
     0x90, // nop
     0x0f, 0xa2, // cpuid
+    0x0f, 0xa2, // cpuid
+    0x0f, 0xa2, // cpuid
     0xeb, 0xfe, // jmp to itself
 ];
 const CPUID_LOOP: [u8; 4] = [0x0f, 0xa2, 0xeb, 0xfc]; // cpuid; jmp to it
 const INTERRUPT_HANDLER: [u8; 3] = [0xe6, 0x81, 0xcf]; // out 0x81, al; iret
+const NON_MASKABLE_HANDLER: [u8; 3] = [0xe6, 0x82, 0xcf]; // out 0x82, al; iret
+
+/// A 32-bit interrupt gate (APM vol. 2, 4.8.4).
+const fn gate(handler: u64) -> u64 {
+    handler | (CODE_SELECTOR as u64) << 16 | 0x8e << 40
+}
 
 /// Writes tables and program into `run`, which has [`FRAMES`] frames at least.
 pub(super) fn write(memory: &dyn HostMemory, run: &FrameRun) -> Result<(), OutsideRun> {
@@ -66,14 +85,26 @@ pub(super) fn write(memory: &dyn HostMemory, run: &FrameRun) -> Result<(), Outsi
         let next = run.start().number() + level + 1;
         memory.store(run, level * FRAME_BYTES, HostFrame::new(next).address() | ENTRY)?;
     }
-    // A 32-bit interrupt gate, then flat code and data of 4 GiB (APM vol. 2, 4.7 and 4.8).
-    let gate = HANDLER | u64::from(CODE_SELECTOR) << 16 | 0x8e << 40;
-    memory.store(run, GUEST + INTERRUPTS + 8 * u64::from(VECTOR), gate)?;
+    memory.store(run, GUEST + INTERRUPTS + 8 * 2, gate(NMI_HANDLER))?;
+    memory.store(run, GUEST + INTERRUPTS + 8 * u64::from(VECTOR), gate(HANDLER))?;
+    memory.store(run, MISSED, gate(HANDLER))?;
+    // Flat code and data of 4 GiB (APM vol. 2, 4.7).
     memory.store(run, GUEST + DESCRIPTORS + u64::from(CODE_SELECTOR), 0x00cf_9b00_0000_ffff)?;
     memory.store(run, GUEST + DESCRIPTORS + u64::from(DATA_SELECTOR), 0x00cf_9300_0000_ffff)?;
-    let pieces: [(u64, &[u8]); 4] =
-        [(START, &MAIN), (LOOP, &CPUID_LOOP), (HANDLER, &INTERRUPT_HANDLER), (LOADED, &PATTERN)];
+    let pieces: [(u64, &[u8]); 5] = [
+        (START, &MAIN),
+        (LOOP, &CPUID_LOOP),
+        (HANDLER, &INTERRUPT_HANDLER),
+        (NMI_HANDLER, &NON_MASKABLE_HANDLER),
+        (LOADED, &PATTERN),
+    ];
     pieces.iter().try_for_each(|(at, bytes)| memory.write(run, GUEST + at, bytes))
+}
+
+/// Gives the guest the frame that it misses.
+pub(super) fn give_missed(memory: &dyn HostMemory, run: &FrameRun) -> Result<(), OutsideRun> {
+    let frame = HostFrame::new(run.start().number() + MISSED / FRAME_BYTES);
+    memory.store(run, LAST_TABLE + 8, frame.address() | ENTRY)
 }
 
 /// What the guest stored of XMM0.
@@ -92,7 +123,7 @@ pub(super) fn enter(state: &mut CpuState) {
     let Segments { ldtr, tr, .. } = state.segments;
     state.segments = Segments { es: data, cs: code, ss: data, ds: data, fs: data, gs: data, ldtr, tr };
     state.gdtr = Table { limit: 0x17, base: DESCRIPTORS };
-    state.idtr = Table { limit: 8 * u16::from(VECTOR) + 7, base: INTERRUPTS };
+    state.idtr = Table { limit: 8 * u16::from(MISSED_VECTOR) + 7, base: INTERRUPTS };
     state.control.cr0 = CR0;
     state.control.cr4 = CR4;
     state.registers.rip = START;

@@ -15,7 +15,7 @@ const PORT: u16 = 4747;
 fn connected(pair: &mut Pair) -> (Connection, Connection) {
     pair.hosts[1].listen(PORT);
     pair.settle();
-    let out = pair.hosts[0].connect(endpoint(2, PORT)).unwrap();
+    let out = pair.connect(0, endpoint(2, PORT)).unwrap();
     assert_eq!(pair.hosts[0].state(out), ConnectionState::Connecting);
     for _ in 0..100 {
         pair.pass(Duration::from_millis(100));
@@ -125,9 +125,8 @@ fn a_quiet_connection_stays_open() {
 fn nobody_there_is_noticed_and_leaves_no_trace() {
     let mut pair = Pair::new(1500);
     for _ in 0..3 {
-        let all: Vec<_> =
-            (0..MAX_CONNECTIONS).map(|_| pair.hosts[0].connect(endpoint(9, PORT)).unwrap()).collect();
-        assert_eq!(pair.hosts[0].connect(endpoint(9, PORT)), Err(ConnectError::TooMany));
+        let all: Vec<_> = (0..MAX_CONNECTIONS).map(|_| pair.connect(0, endpoint(9, PORT)).unwrap()).collect();
+        assert_eq!(pair.connect(0, endpoint(9, PORT)), Err(ConnectError::TooMany));
         pair.pass(Duration::from_secs(15));
         for connection in all {
             assert_eq!(pair.hosts[0].state(connection), ConnectionState::Closed);
@@ -141,12 +140,12 @@ fn nobody_there_is_noticed_and_leaves_no_trace() {
 #[test]
 fn a_host_that_does_not_listen_refuses() {
     let mut pair = Pair::new(1500);
-    let out = pair.hosts[0].connect(endpoint(2, PORT)).unwrap();
+    let out = pair.connect(0, endpoint(2, PORT)).unwrap();
     pair.pass(Duration::from_millis(500));
     assert_eq!(pair.hosts[0].state(out), ConnectionState::Closed);
-    assert_eq!(pair.hosts[0].connect(endpoint(2, 0)), Err(ConnectError::Unaddressable));
+    assert_eq!(pair.connect(0, endpoint(2, 0)), Err(ConnectError::Unaddressable));
     let elsewhere = std::net::SocketAddrV4::new([10, 9, 0, 2].into(), PORT);
-    assert_eq!(pair.hosts[0].connect(elsewhere), Err(ConnectError::Unaddressable));
+    assert_eq!(pair.connect(0, elsewhere), Err(ConnectError::Unaddressable));
 }
 
 #[test]
@@ -157,7 +156,7 @@ fn there_are_no_more_connections_than_there_is_room_for_and_room_comes_back() {
     for _ in 0..3 {
         let out: Vec<_> = (0..MAX_CONNECTIONS)
             .map(|_| {
-                let connection = pair.hosts[0].connect(endpoint(2, PORT)).unwrap();
+                let connection = pair.connect(0, endpoint(2, PORT)).unwrap();
                 pair.pass(Duration::from_millis(50));
                 connection
             })
@@ -180,7 +179,7 @@ fn peers_that_nobody_took_and_that_left_make_room() {
     pair.hosts[1].listen(PORT);
     pair.settle();
     for _ in 0..3 * MAX_CONNECTIONS {
-        let out = pair.hosts[0].connect(endpoint(2, PORT)).unwrap();
+        let out = pair.connect(0, endpoint(2, PORT)).unwrap();
         pair.pass(Duration::from_millis(50));
         assert_eq!(pair.hosts[0].state(out), ConnectionState::Open);
         pair.hosts[0].close(out, pair.now);
@@ -271,8 +270,38 @@ proptest! {
         pair.wire.intercept(1);
         pair.pass(Duration::from_secs(60));
         // Whoever comes next is served.
-        let out = pair.hosts[1].connect(endpoint(1, PORT)).unwrap();
+        let out = pair.connect(1, endpoint(1, PORT)).unwrap();
         pair.pass(Duration::from_secs(2));
         prop_assert_eq!(pair.hosts[1].state(out), ConnectionState::Open);
     }
+}
+
+#[test]
+fn a_host_that_is_not_there_keeps_no_other_waiting() {
+    let mut pair = Pair::new(1500);
+    pair.hosts[1].listen(PORT);
+    pair.settle();
+    let nobody = pair.connect(0, endpoint(9, PORT)).unwrap();
+    pair.pass(Duration::from_millis(2500));
+    assert_eq!(pair.hosts[0].state(nobody), ConnectionState::Connecting);
+    let somebody = pair.connect(0, endpoint(2, PORT)).unwrap();
+    pair.pass(Duration::from_millis(500));
+    assert_eq!(pair.hosts[0].state(somebody), ConnectionState::Open);
+}
+
+#[test]
+fn a_connection_that_nobody_answered_is_gone_when_it_is_closed() {
+    let mut pair = Pair::new(1500);
+    let connections: Vec<_> =
+        (0..MAX_CONNECTIONS).map(|_| pair.connect(0, endpoint(9, PORT)).unwrap()).collect();
+    assert_eq!(pair.connect(0, endpoint(2, PORT)), Err(ConnectError::TooMany));
+    let now = pair.now;
+    pair.hosts[0].close(connections[0], now);
+    assert!(pair.connect(0, endpoint(2, PORT)).is_ok());
+}
+
+#[test]
+fn a_host_does_not_connect_to_itself() {
+    let mut pair = Pair::new(1500);
+    assert_eq!(pair.connect(0, endpoint(1, PORT)), Err(ConnectError::Unaddressable));
 }

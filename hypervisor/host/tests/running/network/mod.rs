@@ -8,7 +8,7 @@ use std::{net::SocketAddrV4, time::Duration};
 
 use godwit_host::{
     machine::Instant,
-    network::{Network, NoNetwork, PAGE_PORT, SendError, Subnet},
+    network::{ConnectError, Connection, Network, NoNetwork, PAGE_PORT, SendError, Subnet},
 };
 
 use crate::ethernet::{Adapter, Ethernet};
@@ -49,6 +49,11 @@ impl Pair {
     fn introduce(&mut self) {
         assert_eq!(self.hosts[0].ping([10, 0, 0, 2].into(), 0, self.now), Err(SendError::NoAddress));
         self.settle();
+    }
+
+    /// Begins a connection from `host`.
+    fn connect(&mut self, host: usize, to: SocketAddrV4) -> Result<Connection, ConnectError> {
+        self.hosts[host].connect(to, self.now)
     }
 
     /// Gives one host a turn, 10 µs later.

@@ -75,6 +75,7 @@ impl WorldSwitch for FakeCpu {
         let control = vmcb.control_mut(Clean::empty());
         control.exit_code = exit::CPUID;
         control.exit_interrupt_info = 0;
+        control.event_injection = 0;
         if let Some(leave) = state.leave.take() {
             leave(vmcb, crossing);
         }

@@ -32,11 +32,11 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         };
         self.prepare(tables, assignment);
         let event = self.pending.take();
-        self.inject_now(event);
+        let injected = self.inject_now(event);
         let Block { vmcb, extended_state } = &mut *self.block;
         self.switch.enter(vmcb, extended_state, &mut self.crossing);
         self.take_registers();
-        self.after(event)
+        self.after(event, injected)
     }
 
     /// Brings the block up to date with what does not depend on events.
@@ -69,8 +69,8 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         self.stale = false;
     }
 
-    /// Has the processor deliver `event` on entry.
-    fn inject_now(&mut self, event: Option<Event>) {
+    /// Has the processor deliver `event` on entry; answers the word that says so, which the processor clears.
+    fn inject_now(&mut self, event: Option<Event>) -> u64 {
         if event == Some(Event::Nmi) {
             self.set_nmi_blocking(NmiBlocking::UntilIret);
         }
@@ -78,10 +78,12 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         let vmcb = &mut self.block.vmcb;
         let protected = vmcb.save().cr0 & cr0::PE != 0;
         let control = vmcb.control_mut(Clean::empty());
-        control.event_injection = event.map_or(0, |event| event::encode(event, protected));
+        let injected = event.map_or(0, |event| event::encode(event, protected));
+        control.event_injection = injected;
         // The return address of an injected INT n, where the processor knows this field (APM vol. 2, 15.20): the host has gone on
         // behind the instruction already.
         control.next_rip = rip;
+        injected
     }
 
     fn take_registers(&mut self) {
@@ -93,16 +95,16 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         self.registers.rflags = save.rflags;
     }
 
-    /// Looks at what the processor left, serves what is the host's own, and says the rest. `tried` was injected.
-    fn after(&mut self, tried: Option<Event>) -> Exit {
+    /// Looks at what the processor left, serves what is the host's own, and says the rest. `tried` was injected, as
+    /// the word `injected`.
+    fn after(&mut self, tried: Option<Event>, injected: u64) -> Exit {
         let vmcb = &mut self.block.vmcb;
         let refused = if exit::is_refused(vmcb.control()) {
             // Before anything is changed: the checks look at what the processor looked at.
-            refusal::explain(vmcb, &self.setup.limits)
+            refusal::explain(vmcb, injected, &self.setup.limits)
         } else {
             ""
         };
-        let injected = vmcb.control().event_injection;
         let control = vmcb.control_mut(Clean::empty());
         control.event_injection = 0;
         let exit = decode(control, &self.setup.capabilities, refused);

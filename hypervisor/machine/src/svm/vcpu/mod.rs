@@ -141,24 +141,25 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
     }
 
     /// Asks for an exit when the guest can take an interrupt, by a virtual interrupt of the highest priority that is never
-    /// delivered: its intercept comes first (APM vol. 2, 15.21.4).
+    /// delivered: its intercept comes first (15.21.4).
     ///
-    /// One that CR8 holds back waits for a write of CR8. The virtual interrupt's own priority would tell as well, but QEMU stops
+    /// One that CR8 holds off waits for a write of CR8. A virtual interrupt of its own priority would tell as well, but QEMU stops
     /// with an assertion where a guest writes CR8 while a virtual interrupt is pending; so no guest may do that.
-    fn set_window(&mut self, wanted: Option<Window>) {
-        const WINDOW: VirtualInterrupt = VirtualInterrupt::PENDING
+    fn set_window(&mut self, window: Option<Window>) {
+        const REQUEST: VirtualInterrupt = VirtualInterrupt::PENDING
             .union(VirtualInterrupt::PRIORITY)
             .union(VirtualInterrupt::IGNORE_TASK_PRIORITY);
-        let any = wanted == Some(Window::Any);
-        let cr = if wanted.is_some() { intercepts::WRITE_CR8 } else { 0 };
+        let is_virtual = window == Some(Window::Interrupts);
+        let cr = if window.is_some() { intercepts::WRITE_CR8 } else { 0 };
         let control = self.block.vmcb.control();
-        if (control.intercept_first.contains(intercepts::First::VINTR), control.intercept_cr) == (any, cr) {
+        let is_intercepted = control.intercept_first.contains(intercepts::First::VINTR);
+        if (is_intercepted, control.intercept_cr) == (is_virtual, cr) {
             return;
         }
         let control = self.block.vmcb.control_mut(Clean::INTERCEPTS | Clean::VIRTUAL_INTERRUPT);
         control.intercept_cr = cr;
-        control.intercept_first.set(intercepts::First::VINTR, any);
-        control.virtual_interrupt.set(WINDOW, any);
+        control.intercept_first.set(intercepts::First::VINTR, is_virtual);
+        control.virtual_interrupt.set(REQUEST, is_virtual);
     }
 
     /// Notes how NMIs are held off, and intercepts what will end that.

@@ -4,7 +4,7 @@ use core::ops::DerefMut;
 
 use godwit_frames::HostFrame;
 use godwit_guest::{
-    cpu::{CpuState, Registers},
+    cpu::{Control, CpuState, Registers, Segment},
     vcpu::{Event, Exit, StateError, SystemState, VirtualCpu, Window},
 };
 
@@ -25,9 +25,17 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
     }
 
     fn system(&self) -> SystemState {
-        let mut control = state::control_registers(&self.block.vmcb);
-        control.xcr0 = self.crossing.xcr0;
-        SystemState { control, segments: state::segments(&self.block.vmcb) }
+        SystemState { control: self.control(), segments: state::segments(&self.block.vmcb) }
+    }
+
+    fn control(&self) -> Control {
+        let xcr0 = self.crossing.xcr0;
+        Control { xcr0, ..state::control_registers(&self.block.vmcb) }
+    }
+
+    fn code_segment(&self) -> (Segment, u8) {
+        let save = self.block.vmcb.save();
+        (save.cs.into(), save.cpl & 3)
     }
 
     fn state(&self) -> CpuState {
@@ -66,18 +74,20 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
         self.pending.is_some()
     }
 
+    fn in_interrupt_shadow(&self) -> bool {
+        self.block.vmcb.control().interrupt_state & INTERRUPT_SHADOW != 0
+    }
+
     fn can_take_interrupt(&self) -> bool {
-        let shadow = self.block.vmcb.control().interrupt_state & INTERRUPT_SHADOW != 0;
-        self.pending.is_none() && !shadow && self.registers.rflags & rflags::IF != 0
+        self.pending.is_none() && !self.in_interrupt_shadow() && self.registers.rflags & rflags::IF != 0
     }
 
     fn can_take_nmi(&self) -> bool {
-        let shadow = self.block.vmcb.control().interrupt_state & INTERRUPT_SHADOW != 0;
-        self.pending.is_none() && !shadow && self.nmi == NmiBlocking::None
+        self.pending.is_none() && !self.in_interrupt_shadow() && self.nmi == NmiBlocking::None
     }
 
-    fn request_window(&mut self, wanted: Option<Window>) {
-        self.set_window(wanted);
+    fn request_window(&mut self, window: Option<Window>) {
+        self.set_window(window);
     }
 
     fn advance_to(&mut self, next_rip: u64) {

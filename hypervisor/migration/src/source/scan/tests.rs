@@ -93,6 +93,30 @@ fn frames_are_cut_to_what_fits() {
 }
 
 #[test]
+fn a_long_stretch_of_zeros_is_named_in_parts() {
+    struct Nothing;
+    impl GuestMemory for Nothing {
+        fn read(&self, _: GuestAddress, out: &mut [u8]) -> Result<(), NotRam> {
+            out.fill(0);
+            Ok(())
+        }
+
+        fn write(&self, at: GuestAddress, _: &[u8]) -> Result<(), NotRam> {
+            Err(NotRam { at })
+        }
+    }
+    let frames = 2 * MOST_UNNAMED_FRAMES + 512;
+    let mut scan = Scan::new(vec![run(0, 9, (frames / 512) as u32)], Cut::Frames(4096), SumKey::new(1));
+    let mut named = Vec::new();
+    while let Some(load) = scan.next(&mut u32::MAX.clone(), &Nothing).unwrap() {
+        let Load::Zeros(ranges) = load else { panic!("{load:?}") };
+        named.push(ranges.frames());
+    }
+    assert_eq!(named, [MOST_UNNAMED_FRAMES, MOST_UNNAMED_FRAMES, 512]);
+    assert_eq!(scan.root(), SumKey::new(1).zeros(GuestFrame(0), frames));
+}
+
+#[test]
 fn memory_that_is_not_there_is_an_error() {
     let mut scan = Scan::new(vec![run(63, 0, 2)], Cut::Frames(4096), SumKey::new(1));
     assert!(scan.next(&mut 1, &Filled(0)).unwrap().is_none());

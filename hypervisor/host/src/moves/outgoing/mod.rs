@@ -1,9 +1,10 @@
 //! A guest on its way to another host.
 
+mod stream;
+
 use alloc::{collections::VecDeque, format, string::String};
 use core::net::SocketAddrV4;
 
-use arrayvec::ArrayVec;
 use godwit_migration::{Datagram, Outbox, Progress, Source, SourceEvent, SourceSettings};
 use godwit_wire::Name;
 
@@ -13,16 +14,12 @@ use super::{
     state::SavedGuest,
 };
 use crate::{
-    guests::{self, Leaving, Phase, Ram, RunState},
-    machine::{CpuNumber, Instant, Piece},
-    network::{ConnectionState, Network, PAGE_PORT, SendError},
+    guests::{self, Leaving, Phase, RunState},
+    machine::{CpuNumber, Instant},
+    network::{ConnectionState, Network, PAGE_PORT},
     state::HostState,
 };
 
-/// Frames that one turn reads at most.
-const FRAMES_PER_TURN: u32 = 64;
-/// Pieces that one datagram may be gathered from.
-const MAX_PIECES: usize = 17;
 /// Bytes on the way at most.
 const WINDOW_BYTES: u32 = 2 << 20;
 /// How often a source that is in doubt tries to reach the destination.
@@ -44,6 +41,14 @@ pub(crate) enum Standing {
     InDoubt,
 }
 
+/// What is done once the adapter reads nothing of the guest's memory any more.
+enum Ending {
+    /// Its memory is freed.
+    Free { paused_ns: u64 },
+    /// It is this host's again, for this reason. It runs on already; only from then on can it be stopped, and its memory freed.
+    Stay(String),
+}
+
 /// A guest on its way to another host.
 pub(crate) struct Outgoing {
     pub(crate) guest: String,
@@ -62,8 +67,9 @@ pub(crate) struct Outgoing {
     paused_at: Option<Instant>,
     retry_at: Instant,
     pub(crate) standing: Standing,
-    /// Memory is freed only once the adapter reads nothing of it.
-    free_when_sent: bool,
+    ending: Option<Ending>,
+    /// Whether the destination said that it knows nothing of the move any more.
+    is_forgotten: bool,
     /// Whether somebody watches, and takes the move away once it has ended.
     pub(crate) is_watched: bool,
 }
@@ -98,7 +104,7 @@ impl Outgoing {
         };
         let source =
             Source::new(now.as_nanoseconds(), settings, offer).map_err(|error| format!("{error}"))?;
-        let connection = network.connect(control).map_err(|error| format!("{error}"))?;
+        let connection = network.connect(control, now).map_err(|error| format!("{error}"))?;
         entry.phase = Phase::Leaving(Leaving { to: to.into(), in_doubt: false });
         Ok(Self {
             guest: name.into(),
@@ -116,7 +122,8 @@ impl Outgoing {
             paused_at: None,
             retry_at: now,
             standing: Standing::UnderWay,
-            free_when_sent: false,
+            ending: None,
+            is_forgotten: false,
             is_watched: false,
         })
     }
@@ -139,14 +146,18 @@ impl Outgoing {
     /// Whether nothing is left to do.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.standing, Standing::Done { .. } | Standing::Stays(_))
-            && !self.free_when_sent
+            && self.ending.is_none()
             && self.channel.is_none()
     }
 
     /// When it must be turned again at the latest.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let retry = (self.standing == Standing::InDoubt && self.channel.is_none()).then_some(self.retry_at);
-        self.source.deadline_ns().map(Instant::from_nanoseconds).into_iter().chain(retry).min()
+        let asks = self.standing == Standing::InDoubt && self.channel.is_none() && !self.is_forgotten;
+        // What a command left to be done is due at once.
+        let waits = !self.out.events.is_empty() || !self.out.messages.is_empty() || self.ending.is_some();
+        let due = waits.then(Instant::default);
+        let patience = self.source.deadline_ns().map(Instant::from_nanoseconds);
+        asks.then_some(self.retry_at).into_iter().chain(due).chain(patience).min()
     }
 
     /// Takes a datagram that came to the page port.
@@ -168,8 +179,7 @@ impl Outgoing {
 
     /// A person decides that the guest is gone from here, and does not run here again.
     pub(crate) fn give_up(&mut self) {
-        self.free_when_sent = true;
-        self.standing = Standing::Done { paused_ns: 0 };
+        self.ending = Some(Ending::Free { paused_ns: 0 });
     }
 
     /// One turn; `true` where there is more to do at once.
@@ -186,22 +196,40 @@ impl Outgoing {
             busy = true;
         }
         busy |= self.stream(state, now);
+        self.settle(state);
         self.say(state);
-        if self.free_when_sent && state.network.as_ref().is_ok_and(|network| network.unfinished() == 0) {
-            self.free_when_sent = false;
-            let why = format!("it runs on {} now", self.to);
-            guests::stop(state, &self.guest, Some(why));
+        busy || self.ending.is_some()
+    }
+
+    /// Ends the move as far as the guest is concerned, once nothing of its memory is under way.
+    fn settle(&mut self, state: &mut HostState<'_, '_>) {
+        if state.network.as_ref().is_ok_and(|network| network.unfinished() > 0) {
+            return;
         }
-        busy
+        match self.ending.take() {
+            Some(Ending::Free { paused_ns }) => {
+                log::info!("guest {} has left for {}; its memory here is free", self.guest, self.to);
+                guests::went_away(state, &self.guest, &self.to);
+                self.standing = Standing::Done { paused_ns };
+            }
+            Some(Ending::Stay(why)) => {
+                self.set_phase(state, Phase::Here);
+                // It may have come to an end meanwhile, when nobody looked because it was leaving.
+                guests::look_again(state, self.cpu);
+                self.standing = Standing::Stays(why);
+            }
+            None => {}
+        }
     }
 
     /// Notices when the connection opens or goes, and makes a new one while the guest is in doubt.
     fn connect(&mut self, network: &mut Network<'_>, now: Instant) {
         let now_ns = now.as_nanoseconds();
         let Some(channel) = &self.channel else {
-            if self.standing == Standing::InDoubt && self.retry_at <= now {
+            let asks = self.standing == Standing::InDoubt && !self.is_forgotten && self.ending.is_none();
+            if asks && self.retry_at <= now {
                 self.retry_at = now.after(core::time::Duration::from_nanos(RETRY_NS));
-                self.channel = network.connect(self.control).ok().map(Channel::new);
+                self.channel = network.connect(self.control, now).ok().map(Channel::new);
                 self.was_open = false;
             }
             return;
@@ -215,7 +243,7 @@ impl Outgoing {
                     self.source.connected(now_ns, &mut self.out);
                 }
             }
-            ConnectionState::Closed => self.lose(network, now),
+            // What came before it closed is heard first; hearing notices the end.
             _ => {}
         }
     }
@@ -245,9 +273,12 @@ impl Outgoing {
         match event {
             SourceEvent::Pause => self.pause(state),
             SourceEvent::ResumeHere(failure) => {
-                self.standing = Standing::Stays(format!("{failure}"));
+                self.ending = Some(Ending::Stay(format!("{failure}")));
+                self.datagrams.clear();
                 self.resume(state);
-                log::warn!("guest {} stays here: {failure}", self.guest);
+                if !self.is_watched {
+                    log::warn!("guest {} stays here: {failure}", self.guest);
+                }
             }
             SourceEvent::InDoubt { .. } => {
                 self.standing = Standing::InDoubt;
@@ -262,19 +293,25 @@ impl Outgoing {
                     self.guest
                 );
             }
-            SourceEvent::Forgotten => log::warn!(
-                "{} does not know guest {} any more: it was started again; look there, then \"resume {} --force\" or \
-                 \"stop {} --force\" here",
-                self.to,
-                self.guest,
-                self.guest,
-                self.guest
-            ),
+            SourceEvent::Forgotten => {
+                // No answer can follow: it is a person's to decide.
+                self.is_forgotten = true;
+                if let (Some(channel), Ok(network)) = (self.channel.take(), state.network.as_mut()) {
+                    network.close(channel.connection, now);
+                }
+                log::warn!(
+                    "{} does not know guest {} any more: it was started again; look there, then \"resume {} --force\" \
+                     or \"stop {} --force\" here",
+                    self.to,
+                    self.guest,
+                    self.guest,
+                    self.guest
+                );
+            }
             SourceEvent::Done => {
                 let paused_ns =
                     self.paused_at.map_or(0, |at| now.as_nanoseconds().saturating_sub(at.as_nanoseconds()));
-                self.standing = Standing::Done { paused_ns };
-                self.free_when_sent = true;
+                self.ending = Some(Ending::Free { paused_ns });
             }
             SourceEvent::Conflict => {
                 log::error!("guest {} runs here AND on {}: stop one of them now", self.guest, self.to);
@@ -307,7 +344,8 @@ impl Outgoing {
 
     /// Lets the guest run on where it is.
     fn resume(&mut self, state: &mut HostState<'_, '_>) {
-        self.set_phase(state, Phase::Here);
+        self.datagrams.clear();
+        self.set_phase(state, Phase::Leaving(Leaving { to: self.to.clone(), in_doubt: false }));
         if self.paused_at.is_some() && self.before == RunState::Running {
             let _ = guests::set_run_state(state, self.cpu, RunState::Paused, RunState::Running);
         }
@@ -317,30 +355,6 @@ impl Outgoing {
         if let Some(entry) = state.roster.find_mut(&self.guest) {
             entry.phase = phase;
         }
-    }
-
-    /// Reads memory and sends what there is room for; `true` where there is more to do at once.
-    fn stream(&mut self, state: &mut HostState<'_, '_>, now: Instant) -> bool {
-        let HostState { machine, guests, network, .. } = state;
-        let (machine, Ok(network)) = (*machine, network.as_mut()) else { return false };
-        let Self { source, out, datagrams, pages, cpu, .. } = self;
-        let more = guests.with_guest(machine, *cpu, |guest| {
-            let more = datagrams.is_empty()
-                && source.step(now.as_nanoseconds(), FRAMES_PER_TURN, &guest.ram.door(machine.memory()), out);
-            datagrams.append(&mut out.datagrams);
-            while let Some(datagram) = datagrams.front() {
-                match send(network, *pages, datagram, &guest.ram, now) {
-                    // What cannot be sent for another reason counts as lost: it is sent again, or patience ends.
-                    Ok(()) => {}
-                    Err(SendError::Full | SendError::NoAddress) => break,
-                    Err(error) => log::debug!("a page datagram is dropped: {error}"),
-                }
-                datagrams.pop_front();
-            }
-            more || datagrams.is_empty() && !out.datagrams.is_empty()
-        });
-        network.flush();
-        more.unwrap_or(false)
     }
 
     fn say(&mut self, state: &mut HostState<'_, '_>) {
@@ -362,28 +376,4 @@ impl Outgoing {
             self.channel = None;
         }
     }
-}
-
-/// Sends one datagram, its body gathered from the guest's memory.
-fn send(
-    network: &mut Network<'_>,
-    to: SocketAddrV4,
-    datagram: &Datagram,
-    ram: &Ram,
-    now: Instant,
-) -> Result<(), SendError> {
-    let mut pieces = ArrayVec::<Piece<'_>, MAX_PIECES>::new();
-    if let Some(body) = datagram.body {
-        let mut at = body.at;
-        let mut left = u64::from(body.bytes);
-        while left > 0 {
-            let Some((run, offset, here)) = ram.place(at) else { break };
-            let bytes = here.min(left);
-            let piece = Piece { run, offset, bytes: bytes as u32 };
-            pieces.try_push(piece).map_err(|_| SendError::TooLong)?;
-            at.0 += bytes;
-            left -= bytes;
-        }
-    }
-    network.send_pages(to, &datagram.header, &pieces, now)
 }
