@@ -33,6 +33,8 @@ pub enum Event {
 impl Event {
     /// #GP(0).
     pub const GENERAL_PROTECTION: Self = Self::Exception { vector: 13, error_code: Some(0) };
+    /// #DB.
+    pub const DEBUG: Self = Self::Exception { vector: 1, error_code: None };
     /// #UD.
     pub const INVALID_OPCODE: Self = Self::Exception { vector: 6, error_code: None };
 }
@@ -71,6 +73,12 @@ pub enum Reason {
     WriteTaskPriority,
     /// XSETBV.
     SetExtendedControl,
+    /// MOV from CR4, where the guest's differs from the processor's: to be decoded and emulated.
+    ReadCr4,
+    /// MOV to CR4: to be decoded and emulated.
+    WriteCr4,
+    /// INT1 (ICEBP): deliver #DB behind it.
+    DebugTrap,
     /// WBINVD or INVD: nothing to do but to go on.
     CacheFlush,
     /// An instruction that the guest's CPUID does not offer: deliver #UD.
@@ -106,16 +114,6 @@ pub struct NestedFault {
     pub in_walk: bool,
 }
 
-/// What an interrupt waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Window {
-    /// IF, and the end of the interrupt shadow.
-    Interrupts,
-    /// In addition a task priority (CR8) below this class, 1 to 15. A processor that does not tell when it falls stops at each
-    /// write of it instead, with [`Reason::WriteTaskPriority`].
-    TaskPriorityBelow(u8),
-}
-
 /// Bytes of an instruction at most (APM vol. 3, 1.1).
 pub const MAX_INSTRUCTION_BYTES: usize = 15;
 
@@ -147,6 +145,16 @@ pub struct SystemState {
     pub control: Control,
     /// Segment registers. The current privilege level is the DPL of SS.
     pub segments: Segments,
+}
+
+/// What a guest has to be able to take: IF is set and nothing holds interrupts off for an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Window {
+    /// Any interrupt, whatever the task priority.
+    Any,
+    /// One of this class, 4 bits: CR8 is below it, too. A vendor half that cannot tell when CR8 falls stops at each write of
+    /// it instead, with [`Reason::WriteTaskPriority`].
+    Class(u8),
 }
 
 /// One virtual CPU, as the processor's vendor half makes it.
@@ -204,8 +212,9 @@ pub trait VirtualCpu: Send {
     /// Whether the guest would take an NMI now.
     fn can_take_nmi(&self) -> bool;
 
-    /// Asks for one exit with [`Reason::InterruptWindow`] as soon as `window` is open, or for none.
-    fn request_window(&mut self, window: Option<Window>);
+    /// Asks for an exit with [`Reason::InterruptWindow`] as soon as the guest can take such an interrupt, or takes that back.
+    /// It opens once.
+    fn request_window(&mut self, wanted: Option<Window>);
 
     /// Goes on behind the instruction that exited: sets RIP and ends the interrupt shadow.
     fn advance_to(&mut self, next_rip: u64);
@@ -215,6 +224,10 @@ pub trait VirtualCpu: Send {
 
     /// XCR0; the caller has checked it against the guest's baseline.
     fn set_xcr0(&mut self, value: u64);
+
+    /// Carries out the guest's own write of CR4. `false`: the guest's baseline does not offer a bit of `value`, or long mode
+    /// forbids it; nothing changed, and the write raises #GP(0).
+    fn write_cr4(&mut self, value: u64) -> bool;
 
     /// The task priority as CR8 has it, 4 bits.
     fn task_priority(&self) -> u8;

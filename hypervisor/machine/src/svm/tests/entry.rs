@@ -37,6 +37,8 @@ fn the_first_entry_has_all_that_the_processor_needs() {
     assert_eq!((control.iopm_base, control.msrpm_base), (0x10_0000, 0x20_0000));
     assert_eq!(control.intercept_first, intercepts::FIRST);
     assert_eq!(control.intercept_second, intercepts::SECOND);
+    // SVM's own instructions, ICEBP, WBINVD to RDPRU (APM vol. 2, table B-1, offset 10h).
+    assert_eq!(control.intercept_second.bits(), 0x7f7f);
     assert_eq!(control.virtual_interrupt, VirtualInterrupt::MASKING);
     assert_eq!(control.event_injection, 0);
     let save = entered.vmcb.save();
@@ -128,9 +130,7 @@ fn every_change_makes_its_part_dirty_for_one_entry() {
     let changes: [(Clean, Change); 9] = [
         (Clean::CR2, |guest| guest.vcpu.set_cr2(0x1000)),
         (Clean::VIRTUAL_INTERRUPT, |guest| guest.vcpu.set_task_priority(5)),
-        (Clean::VIRTUAL_INTERRUPT | Clean::INTERCEPTS, |guest| {
-            guest.vcpu.request_window(Some(Window::Interrupts));
-        }),
+        (Clean::VIRTUAL_INTERRUPT | Clean::INTERCEPTS, |guest| guest.vcpu.request_window(Some(Window::Any))),
         (Clean::INTERCEPTS, |guest| guest.vcpu.set_tsc_offset(99)),
         (Clean::INTERCEPTS, |guest| guest.cpu.0.lock().unwrap().tsc_ahead = 7),
         (Clean::NESTED_PAGING, |guest| assert_eq!(guest.vcpu.write_msr(0x277, 0), Some(true))),

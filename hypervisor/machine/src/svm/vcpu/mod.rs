@@ -1,5 +1,6 @@
 //! A virtual CPU on SVM: the control block, what is not in it, and what waits for the next entry.
 
+mod control;
 mod entry;
 mod msr;
 mod nmi;
@@ -9,6 +10,7 @@ use core::ops::DerefMut;
 
 use godwit_frames::HostFrame;
 use godwit_guest::{
+    baseline::Baseline,
     cpu::{CpuState, Registers},
     vcpu::{Event, Window},
 };
@@ -17,7 +19,7 @@ use self::nmi::NmiBlocking;
 use super::{
     asid::Residence,
     capabilities::Capabilities,
-    intercepts,
+    intercepts::{self, WRITE_CR8},
     switch::{Crossing, WorldSwitch},
     vmcb::{Clean, NESTED_PAGING, VirtualInterrupt, Vmcb},
 };
@@ -73,12 +75,16 @@ impl Default for Block {
 /// One virtual CPU, whose block lies in `B` and that `S` runs.
 pub struct Vcpu<B, S> {
     setup: &'static Setup,
+    /// What the guest is offered.
+    baseline: Baseline,
     switch: S,
     block: B,
     /// RAX, RSP, RIP and RFLAGS are copied from and to the block at exit and entry.
     registers: Registers,
     /// Registers that are not in the block.
     crossing: Crossing,
+    /// CR4 as the guest has it; the block's has CR4.MCE in any case.
+    cr4: u64,
     debug_control: u64,
     tsc_offset: u64,
     /// The nested tables that the last run used.
@@ -92,8 +98,8 @@ pub struct Vcpu<B, S> {
 }
 
 impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
-    /// A virtual CPU in its reset state, whose block is `block`, whatever that holds.
-    pub fn new(setup: &'static Setup, mut block: B, switch: S) -> Self {
+    /// A virtual CPU in its reset state that is held to `baseline`, and whose block is `block`, whatever that holds.
+    pub fn new(setup: &'static Setup, baseline: Baseline, mut block: B, switch: S) -> Self {
         let control = block.vmcb.control_mut(Clean::all());
         control.intercept_exceptions = intercepts::EXCEPTIONS;
         control.intercept_first = intercepts::FIRST;
@@ -104,10 +110,12 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         control.nested_paging = NESTED_PAGING;
         let mut vcpu = Self {
             setup,
+            baseline,
             switch,
             block,
             registers: Registers::default(),
             crossing: Crossing::default(),
+            cr4: 0,
             debug_control: 0,
             tsc_offset: 0,
             tables: None,
@@ -131,6 +139,7 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             xcr0: state.control.xcr0,
             tsc_aux: state.msrs.tsc_aux,
         };
+        self.set_cr4(state.control.cr4);
         self.debug_control = state.msrs.debug_control;
         self.tsc_offset = state.tsc.wrapping_sub(self.switch.tsc());
         self.pending = state.pending;
@@ -141,25 +150,31 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
     }
 
     /// Asks for an exit when the guest can take an interrupt, by a virtual interrupt of the highest priority that is never
-    /// delivered: its intercept comes first (15.21.4).
+    /// delivered: its intercept comes first (APM vol. 2, 15.21.4).
     ///
-    /// One that CR8 holds off waits for a write of CR8. A virtual interrupt of its own priority would tell as well, but QEMU stops
+    /// One that CR8 holds back waits for a write of CR8. The virtual interrupt's own priority would tell as well, but QEMU stops
     /// with an assertion where a guest writes CR8 while a virtual interrupt is pending; so no guest may do that.
-    fn set_window(&mut self, window: Option<Window>) {
-        const REQUEST: VirtualInterrupt = VirtualInterrupt::PENDING
+    fn set_window(&mut self, wanted: Option<Window>) {
+        const WINDOW: VirtualInterrupt = VirtualInterrupt::PENDING
             .union(VirtualInterrupt::PRIORITY)
             .union(VirtualInterrupt::IGNORE_TASK_PRIORITY);
-        let is_virtual = window == Some(Window::Interrupts);
-        let cr = if window.is_some() { intercepts::WRITE_CR8 } else { 0 };
-        let control = self.block.vmcb.control();
-        let is_intercepted = control.intercept_first.contains(intercepts::First::VINTR);
-        if (is_intercepted, control.intercept_cr) == (is_virtual, cr) {
+        let any = wanted == Some(Window::Any);
+        self.set_cr_intercepts(WRITE_CR8, if wanted.is_some() { WRITE_CR8 } else { 0 });
+        if self.block.vmcb.control().intercept_first.contains(intercepts::First::VINTR) == any {
             return;
         }
         let control = self.block.vmcb.control_mut(Clean::INTERCEPTS | Clean::VIRTUAL_INTERRUPT);
-        control.intercept_cr = cr;
-        control.intercept_first.set(intercepts::First::VINTR, is_virtual);
-        control.virtual_interrupt.set(REQUEST, is_virtual);
+        control.intercept_first.set(intercepts::First::VINTR, any);
+        control.virtual_interrupt.set(WINDOW, any);
+    }
+
+    /// Sets those of the intercepts of control registers that `which` names.
+    fn set_cr_intercepts(&mut self, which: u32, wanted: u32) {
+        let before = self.block.vmcb.control().intercept_cr;
+        let after = before & !which | wanted;
+        if after != before {
+            self.block.vmcb.control_mut(Clean::INTERCEPTS).intercept_cr = after;
+        }
     }
 
     /// Notes how NMIs are held off, and intercepts what will end that.
