@@ -1,7 +1,7 @@
 //! Two hosts that are joined, and a guest that moves between them.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use godwit_guest::{
 use godwit_lab::{Lab, LabFile, Port, RawFrames, RunningHost};
 use tempfile::TempDir;
 
-use crate::{ANSWER, BOOT, linux::linux, spec};
+use crate::{ANSWER, BOOT, guests::micro_kernel, linux::linux, spec};
 
 /// How long one move may take.
 pub const MOVE: Duration = Duration::from_secs(120);
@@ -103,13 +103,6 @@ pub fn bundle(guests: &[GuestSpec]) -> Result<(PathBuf, TempDir)> {
     let path = directory.path().join("guests.bundle");
     fs::write(&path, builder.build()?).with_context(|| format!("cannot write {}", path.display()))?;
     Ok((path, directory))
-}
-
-fn micro_kernel() -> Result<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let kernel = here.ancestors().nth(2).unwrap_or(here).join("target/godwit/micro.elf");
-    ensure!(kernel.is_file(), "no micro guests at {}: run `cargo xtask build`", kernel.display());
-    Ok(kernel)
 }
 
 /// How the two hosts are.

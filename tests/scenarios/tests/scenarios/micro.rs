@@ -1,18 +1,17 @@
 //! The micro guests on a plain emulator, without Godwit: what fails here is wrong with them.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use godwit_lab::{HostSpec, MachineKind, RunningHost};
+use godwit_scenarios::guests::micro_kernel;
 
 /// How long all trials together may take.
 const TRIALS: Duration = Duration::from_secs(120);
 
 /// A machine that boots the micro guests with this `test=`.
 fn micro(tests: &str) -> Result<HostSpec> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let kernel = here.ancestors().nth(2).unwrap_or(here).join("target/godwit/micro.elf");
-    ensure!(kernel.is_file(), "no micro guests at {}: run `cargo xtask build`", kernel.display());
+    let kernel = micro_kernel()?;
     Ok(HostSpec { command_line: vec![format!("test={tests}")], ..HostSpec::new("micro", kernel)? })
 }
 
