@@ -69,6 +69,8 @@ pub enum Reason {
     NestedFault(NestedFault),
     /// VMMCALL or VMCALL.
     Hypercall,
+    /// A write of CR8, not carried out: [`Window`] says when.
+    WriteTaskPriority,
     /// XSETBV.
     SetExtendedControl,
     /// MOV from CR4, where the guest's differs from the processor's: to be decoded and emulated.
@@ -112,15 +114,6 @@ pub struct NestedFault {
     pub in_walk: bool,
 }
 
-/// What an interrupt waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Window {
-    /// IF, and the end of the interrupt shadow.
-    Interrupts,
-    /// In addition a task priority (CR8) below this class, 1 to 15.
-    TaskPriorityBelow(u8),
-}
-
 /// Bytes of an instruction at most (APM vol. 3, 1.1).
 pub const MAX_INSTRUCTION_BYTES: usize = 15;
 
@@ -152,6 +145,16 @@ pub struct SystemState {
     pub control: Control,
     /// Segment registers. The current privilege level is the DPL of SS.
     pub segments: Segments,
+}
+
+/// What a guest has to be able to take: IF is set and nothing holds interrupts off for an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Window {
+    /// Any interrupt, whatever the task priority.
+    Any,
+    /// One of this class, 4 bits: CR8 is below it, too. A vendor half that cannot tell when CR8 falls stops at each write of
+    /// it instead, with [`Reason::WriteTaskPriority`].
+    Class(u8),
 }
 
 /// One virtual CPU, as the processor's vendor half makes it.
@@ -209,8 +212,9 @@ pub trait VirtualCpu: Send {
     /// Whether the guest would take an NMI now.
     fn can_take_nmi(&self) -> bool;
 
-    /// Asks for one exit with [`Reason::InterruptWindow`] as soon as `window` is open, or for none.
-    fn request_window(&mut self, window: Option<Window>);
+    /// Asks for an exit with [`Reason::InterruptWindow`] as soon as the guest can take such an interrupt, or takes that back.
+    /// It opens once.
+    fn request_window(&mut self, wanted: Option<Window>);
 
     /// Goes on behind the instruction that exited: sets RIP and ends the interrupt shadow.
     fn advance_to(&mut self, next_rip: u64);

@@ -9,7 +9,7 @@ use linked_list_allocator::Heap as LinkedList;
 use spin::Mutex;
 
 /// Bytes of heap: descriptions, monitor state and the like; an order-10 run.
-pub const HEAP_BYTES: usize = 4 << 20;
+pub const HEAP_BYTES: usize = 8 << 20;
 
 /// A first-fit heap under a spin lock. Nothing on a hot path allocates from it.
 pub struct Heap(Mutex<LinkedList>);

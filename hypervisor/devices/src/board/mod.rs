@@ -91,9 +91,10 @@ impl Board {
         self.interrupts.has_interrupt()
     }
 
-    /// The class (vector / 16) of the interrupt that the CPU would be offered were its task priority below that class.
-    pub fn held_class(&self) -> Option<u8> {
-        self.interrupts.local_apic.held_class()
+    /// The class (4 bits) of an interrupt that would be offered if the task priority were below it, and for no other reason is
+    /// not.
+    pub fn held_back_class(&self) -> Option<u8> {
+        self.interrupts.local_apic.held_back_class()
     }
 
     /// The CPU takes the interrupt that is offered: its vector.

@@ -139,10 +139,10 @@ impl LocalApic {
         (self.is_enabled() && vector >> 4 > self.processor_priority() >> 4).then_some(vector)
     }
 
-    /// The class (vector / 16) of the interrupt that nothing but the task priority holds off.
-    pub(crate) fn held_class(&self) -> Option<u8> {
+    /// The class of the highest vector requested, where nothing but the task priority holds it back.
+    pub(crate) fn held_back_class(&self) -> Option<u8> {
         let class = self.requested.highest()? >> 4;
-        let serviced = self.in_service.highest().map_or(0, |vector| vector >> 4);
+        let serviced = self.in_service.highest().unwrap_or(0) >> 4;
         (self.is_enabled() && class > serviced && class <= self.task_priority >> 4).then_some(class)
     }
 

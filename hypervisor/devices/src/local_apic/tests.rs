@@ -79,12 +79,19 @@ fn the_task_priority_holds_off_its_class_and_all_below() {
     request(&mut apic, 0x51);
     write(&mut apic, TASK_PRIORITY, 0x5f);
     assert_eq!((apic.offered(), apic.task_priority_class()), (None, 5));
+    assert_eq!(apic.held_back_class(), Some(5));
     assert_eq!(read(&mut apic, PROCESSOR_PRIORITY), 0x5f);
     apic.set_task_priority_class(5);
     assert_eq!(read(&mut apic, TASK_PRIORITY), 0x5f, "CR8 has only the class");
     apic.set_task_priority_class(4);
-    assert_eq!(apic.offered(), Some(0x51));
+    assert_eq!((apic.offered(), apic.held_back_class()), (Some(0x51), None));
     assert_eq!(read(&mut apic, TASK_PRIORITY), 0x40);
+
+    // One that the handler of another holds back waits for the end of that, whatever the task priority.
+    apic.acknowledge();
+    request(&mut apic, 0x52);
+    apic.set_task_priority_class(5);
+    assert_eq!(apic.held_back_class(), None);
 }
 
 #[test]

@@ -47,16 +47,27 @@ pub(super) fn instruction(
     memory: &dyn GuestMemory,
     exit: &Exit,
 ) -> Result<(Instruction, Bytes), NoInstruction> {
+    instruction_as(registers, system, memory, exit, DecoderOptions::NONE)
+}
+
+/// As [`instruction`], with the decoder's `options`.
+pub(super) fn instruction_as(
+    registers: &Registers,
+    system: &SystemState,
+    memory: &dyn GuestMemory,
+    exit: &Exit,
+    options: u32,
+) -> Result<(Instruction, Bytes), NoInstruction> {
     let size = CodeSize::of(system);
     if let Some(bytes) = &exit.instruction
-        && let Ok(instruction) = decode(bytes, size, registers.rip)
+        && let Ok(instruction) = decode(bytes, size, registers.rip, options)
     {
         return Ok(named(instruction, bytes));
     }
     let mut window = Window::new(*registers, system, memory);
     loop {
         let more = window.extend().map_err(NoInstruction::Fault)?;
-        match decode(&window.bytes, size, registers.rip) {
+        match decode(&window.bytes, size, registers.rip, options) {
             Ok(instruction) => return Ok(named(instruction, &window.bytes)),
             // The instruction may go on in the next page.
             Err(DecoderError::NoMoreBytes) if more => {}
@@ -69,8 +80,8 @@ fn named(instruction: Instruction, bytes: &[u8]) -> (Instruction, Bytes) {
     (instruction, Bytes(bytes.iter().copied().take(instruction.len()).collect()))
 }
 
-fn decode(bytes: &[u8], size: CodeSize, rip: u64) -> Result<Instruction, DecoderError> {
-    let mut decoder = Decoder::with_ip(size.bits(), bytes, rip, DecoderOptions::NONE);
+fn decode(bytes: &[u8], size: CodeSize, rip: u64, options: u32) -> Result<Instruction, DecoderError> {
+    let mut decoder = Decoder::with_ip(size.bits(), bytes, rip, options);
     let instruction = decoder.decode();
     match decoder.last_error() {
         DecoderError::None => Ok(instruction),

@@ -32,6 +32,7 @@ mod registers;
 mod segment;
 mod stack;
 mod string;
+mod task_priority;
 pub mod walk;
 
 pub use control::control_register;
@@ -41,6 +42,7 @@ pub use fetch::fetch;
 pub use length::{KnownCode, instruction_length};
 pub use mmio::mmio;
 pub use port::string_port;
+pub use task_priority::written_task_priority;
 
 /// What the guest's devices answer. `bytes` is 1, 2 or 4 for ports; 1, 2, 4 or 8 for memory.
 pub trait Bus {

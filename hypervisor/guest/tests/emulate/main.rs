@@ -8,4 +8,5 @@ mod faults;
 mod garbage;
 mod length;
 mod strings;
+mod task_priority;
 mod walk;

@@ -3,7 +3,7 @@
 use godwit_guest::vcpu::Reason;
 
 /// Names of what is counted, in the order of [`ExitCounters::counts`].
-const EXIT_NAMES: [&str; 17] = [
+const EXIT_NAMES: [&str; 18] = [
     "host",
     "window",
     "cpuid",
@@ -21,6 +21,7 @@ const EXIT_NAMES: [&str; 17] = [
     "absent memory",
     "cr4",
     "int1",
+    "task priority",
 ];
 /// Place of MMIO in [`EXIT_NAMES`].
 const MMIO: usize = 7;
@@ -68,6 +69,7 @@ impl ExitCounters {
             Reason::ReadCr4 | Reason::WriteCr4 => 15,
             Reason::NotOffered => 12,
             Reason::DebugTrap => 16,
+            Reason::WriteTaskPriority => 17,
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };
         if let Some(count) = self.counts.get_mut(place) {

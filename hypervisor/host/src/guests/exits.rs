@@ -79,6 +79,18 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
             guest.vcpu.registers().set(General::Rax, NO_SUCH_CALL);
             Outcome::Done
         }
+        Reason::WriteTaskPriority => {
+            let Guest { ram, board, vcpu, .. } = guest;
+            let written = emulate::written_task_priority(vcpu.as_mut(), &ram.door(machine.memory()), exit);
+            match written {
+                Ok(Some(priority)) => {
+                    board.set_task_priority(priority);
+                    Outcome::Done
+                }
+                Ok(None) => Outcome::Fault(Event::GENERAL_PROTECTION),
+                Err(error) => return not_carried_out(guest, &error),
+            }
+        }
         Reason::SetExtendedControl => instructions::set_extended_control(guest),
         Reason::ReadCr4 | Reason::WriteCr4 => {
             let Guest { ram, vcpu, .. } = guest;

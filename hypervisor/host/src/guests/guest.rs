@@ -1,6 +1,6 @@
 //! A guest that has memory: everything its CPU needs to run it.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 
 use godwit_devices::{Board, BoardConfig};
 use godwit_frames::CpuFrames;
@@ -83,8 +83,10 @@ pub struct Guest {
 
 impl Guest {
     /// The leaves that map its RAM, in the order of guest addresses.
-    pub fn leaves(&self, memory: &dyn HostMemory) -> Vec<Leaf> {
-        self.tables.leaves(&self.table_frames.look(memory), 0..u64::MAX).collect()
+    ///
+    /// There may be very many: they are shown one by one and not collected.
+    pub fn each_leaf(&self, memory: &dyn HostMemory, see: impl FnMut(Leaf)) {
+        self.tables.leaves(&self.table_frames.look(memory), 0..u64::MAX).for_each(see);
     }
 
     /// Gives everything back.

@@ -33,7 +33,7 @@ pub use roster::{Entry, Leaving, NoCpu, Origin, Phase, Roster};
 pub(crate) use slice::move_output;
 pub use slice::{Rest, Runner};
 pub use slots::{GuestTable, MAX_SLOTS, Slot};
-pub(crate) use start::{Parts, assemble, begin as begin_start, place};
+pub(crate) use start::{Parts, assemble, begin as begin_start, give_cpu, place};
 pub use tables::{OpenTables, TableFrames};
 pub(crate) use watch::{
     autostart, look_again, read_bundles, set_run_state, stop, turn, type_byte, went_away,

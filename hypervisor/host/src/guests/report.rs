@@ -67,19 +67,15 @@ impl Look {
 /// The leaves of a guest in as few lines as say where which sizes are.
 fn stretches(guest: &Guest, memory: &dyn HostMemory) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
-    for leaf in guest.tables.leaves(&guest.table_frames.look(memory), 0..u64::MAX) {
-        match stretches.last_mut() {
-            Some(last)
-                if last.order == leaf.order
-                    && last.first_guest_frame + last.leaves * last.order.frames() == leaf.guest_frame =>
-            {
-                last.leaves += 1;
-            }
-            _ => {
-                stretches.push(Stretch { order: leaf.order, first_guest_frame: leaf.guest_frame, leaves: 1 });
-            }
+    guest.each_leaf(memory, |leaf| match stretches.last_mut() {
+        Some(last)
+            if last.order == leaf.order
+                && last.first_guest_frame + last.leaves * last.order.frames() == leaf.guest_frame =>
+        {
+            last.leaves += 1;
         }
-    }
+        _ => stretches.push(Stretch { order: leaf.order, first_guest_frame: leaf.guest_frame, leaves: 1 }),
+    });
     stretches
 }
 

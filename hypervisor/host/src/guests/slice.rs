@@ -165,9 +165,9 @@ fn offer_events(guest: &mut Guest) {
         guest.vcpu.inject(Event::Interrupt { vector });
     }
     let window = if guest.board.has_interrupt() {
-        Some(Window::Interrupts)
+        Some(Window::Any)
     } else {
-        guest.board.held_class().map(Window::TaskPriorityBelow)
+        guest.board.held_back_class().map(Window::Class)
     };
     guest.vcpu.request_window(window);
 }

@@ -114,10 +114,7 @@ pub(crate) fn begin(state: &mut HostState<'_, '_>, name: &str, force: bool) -> R
     let ram = ram.map_err(StartError::Memory)?;
     let stage = Some(Stage::Sum { role: FileRole::Kernel, sum: FileSum::new(files.kernel.clone()) });
     entry.phase = Phase::Starting(Box::new(StartTask { cpu, description, files, ram, stage }));
-    let is_foreign = state.roster.give_cpu(name, cpu);
-    if let Some(slot) = state.guests.slot(cpu) {
-        slot.console.lock().begin(is_foreign);
-    }
+    give_cpu(state, name, cpu);
     Ok(())
 }
 
@@ -247,10 +244,6 @@ impl StartTask {
             }
         };
         let size = Size::from_bytes(self.description.memory_bytes);
-        if let Some(slot) = state.guests.slot(self.cpu) {
-            // What the guest before wrote, and what was typed for it, is not this one's.
-            slot.console.lock().clear();
-        }
         log::info!("guest {} starts on {} with {size}", self.description.name, self.cpu);
         place(state, self.cpu, guest);
         Ok(())
@@ -322,6 +315,14 @@ pub(crate) fn assemble(
         exits: ExitCounters::default(),
         known_code: KnownCode::default(),
     }))
+}
+
+/// Gives `cpu`, which no guest has, to the guest called `name`, with a console on which nothing of another guest is left.
+pub(crate) fn give_cpu(state: &mut HostState<'_, '_>, name: &str, cpu: CpuNumber) {
+    let is_foreign = state.roster.give_cpu(name, cpu);
+    if let Some(slot) = state.guests.slot(cpu) {
+        slot.console.lock().begin(is_foreign);
+    }
 }
 
 /// Puts a guest into the slot of its CPU, which runs it from then on.

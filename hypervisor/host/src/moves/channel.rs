@@ -6,6 +6,8 @@ use godwit_wire::{BoundError, Message, StreamDecoder, WireError};
 
 use crate::network::{Connection, ConnectionState, Network};
 
+/// Bytes that may wait for a peer that does not read: an offer, or a part of the machine state, is longer than any answer.
+const MAX_UNSENT: usize = 32 << 10;
 /// Bytes that are read at once.
 const CHUNK: usize = 4096;
 
@@ -49,6 +51,11 @@ impl Channel {
     pub(super) fn say(&mut self, message: &Message) -> Result<(), BoundError> {
         self.unsent.extend(message.encode()?);
         Ok(())
+    }
+
+    /// Whether the peer does not read what it is told: then nothing more is heard of it for now.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.unsent.len() > MAX_UNSENT
     }
 
     /// Hands over what there is room for.

@@ -25,8 +25,8 @@ use crate::{
 const CONTROL_PORT: u16 = 4746;
 /// Ended moves that are remembered, so that a source that asks late gets its answer.
 const MAX_REMEMBERED: usize = 16;
-/// Moves to here at a time.
-const MAX_INCOMING: usize = 6;
+/// Moves to here at a time: each may take a megabyte and a half of the heap for what its peer says.
+const MAX_INCOMING: usize = 3;
 
 /// All moves of this host.
 #[derive(Default)]
@@ -64,12 +64,12 @@ impl Moves {
 
     /// The move of the guest called `name` from here.
     pub(crate) fn leaving(&mut self, name: &str) -> Option<&mut Outgoing> {
-        self.outgoing.iter_mut().find(|one| one.guest == name)
+        self.outgoing.iter_mut().rev().find(|one| one.guest == name)
     }
 
     /// How far the guest called `name` is, on its way from here or to here.
     pub(crate) fn progress(&self, name: &str) -> Option<Progress> {
-        let leaving = self.outgoing.iter().find(|one| one.guest == name).map(Outgoing::progress);
+        let leaving = self.outgoing.iter().rev().find(|one| one.guest == name).map(Outgoing::progress);
         let arriving = || self.incoming.iter().find(|one| one.guest() == Some(name)).map(Incoming::progress);
         leaving.or_else(arriving)
     }
@@ -83,17 +83,30 @@ impl Moves {
         for one in &mut self.incoming {
             busy |= one.turn(state);
         }
-        self.answer_inquiries(state);
+        busy |= self.answer_inquiries(state);
         // The monitor shows how a move ended, and takes it away; one that nobody watches goes by itself.
         self.outgoing.retain(|one| !one.is_over() || one.is_watched);
         for index in (0..self.incoming.len()).rev() {
             if self.incoming.get(index).is_some_and(Incoming::is_over) {
-                self.ended.push(self.incoming.remove(index));
+                let over = self.incoming.remove(index);
+                self.remember(over);
             }
         }
-        let surplus = self.ended.len().saturating_sub(MAX_REMEMBERED);
-        self.ended.drain(..surplus);
         busy
+    }
+
+    /// Keeps what a source may still ask about. Guests that run here are forgotten last: the answer is then that nobody
+    /// knows, and a person has to look.
+    fn remember(&mut self, mut one: Incoming) {
+        if one.token().is_none() {
+            return;
+        }
+        one.release();
+        self.ended.push(one);
+        if self.ended.len() > MAX_REMEMBERED {
+            let gone = self.ended.iter().position(|one| !one.is_running()).unwrap_or(0);
+            self.ended.remove(gone);
+        }
     }
 
     /// Takes connections that came.
@@ -117,12 +130,14 @@ impl Moves {
         }
     }
 
-    /// Lets each move answer what its source asks on a later connection.
-    fn answer_inquiries(&mut self, state: &HostState<'_, '_>) {
+    /// Lets each move answer what its source asks on a later connection; answers whether there was a question.
+    fn answer_inquiries(&mut self, state: &HostState<'_, '_>) -> bool {
         let now = state.machine.now();
+        let mut asked = false;
         for asked_at in 0..self.incoming.len() {
             let Some(asking) = self.incoming.get_mut(asked_at) else { continue };
             for token in core::mem::take(&mut asking.inquiries) {
+                asked = true;
                 let mut out = Outbox::new();
                 let known =
                     self.incoming.iter_mut().chain(&mut self.ended).find(|one| one.token() == Some(token));
@@ -135,6 +150,7 @@ impl Moves {
                 }
             }
         }
+        asked
     }
 }
 

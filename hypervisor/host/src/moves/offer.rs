@@ -8,30 +8,31 @@ use godwit_guest::{
     baseline::Baseline,
     description::{GuestDescription, PagePolicy},
 };
-use godwit_nested::Leaf;
-use godwit_wire::{self as wire, LeafRun, Offer, RefuseCode, Region};
+use godwit_wire::{self as wire, LeafRun, MAX_LEAF_RUNS, Offer, RefuseCode, Region};
 
 use crate::{
     Machine,
     guests::{Guest, Ram},
+    machine::HostMemory,
     network::PAGE_PORT,
     size::Size,
 };
 
 /// Time stamp counters that differ by less than so many parts in a million count as equal.
 const TSC_TOLERANCE_PPM: u64 = 200;
+/// Pieces that a whole guest may be reserved in: each is kept in a list on the heap, which is the whole host's.
+const MAX_SEGMENTS: usize = 8192;
 /// Runs that one run of leaves may be reserved as.
 const MAX_RUNS: usize = 128;
 
 /// Describes a guest that is here.
 pub(super) fn describe(machine: &dyn Machine, guest: &mut Guest) -> Offer {
     let regions = guest.ram.segments().iter().map(|segment| (segment.start.0, segment.end()));
-    let leaves = guest.leaves(machine.memory());
     Offer {
         guest: wire::Name::new(guest.description.name.as_str()),
         description: postcard::to_allocvec(&guest.description).unwrap_or_default(),
         regions: joined(regions),
-        leaves: runs_of(leaves),
+        leaves: runs_of(guest, machine.memory()),
         baseline: wire::Baseline { name: wire::Name::new(guest.baseline.name()), version: 1 },
         tsc_hz: machine.description().tsc_hz,
         frames_to_send: guest.ram.frames(),
@@ -55,18 +56,20 @@ fn joined(ranges: impl Iterator<Item = (u64, u64)>) -> Vec<Region> {
     regions
 }
 
-/// Leaves of one order that follow each other, as one run each.
-fn runs_of(leaves: impl IntoIterator<Item = Leaf>) -> Vec<LeafRun> {
+/// Leaves of one order that follow each other, as one run each; one run more than an offer takes where there are too many.
+fn runs_of(guest: &Guest, memory: &dyn HostMemory) -> Vec<LeafRun> {
     let mut runs: Vec<LeafRun> = Vec::new();
-    for leaf in leaves {
+    guest.each_leaf(memory, |leaf| {
         let order = leaf.order.get();
+        let has_room = runs.len() <= MAX_LEAF_RUNS;
         match runs.last_mut() {
             Some(last) if last.order == order && last.start.0 + last.frames() == leaf.guest_frame => {
                 last.leaves += 1;
             }
+            _ if !has_room => {}
             _ => runs.push(LeafRun { start: GuestFrame(leaf.guest_frame), order, leaves: 1 }),
         }
-    }
+    });
     runs
 }
 
@@ -113,7 +116,11 @@ pub(super) fn reserve(offer: &Offer, frames: &mut CpuFrames<'_, '_>) -> Result<R
     let mut wanted: Vec<&LeafRun> = offer.leaves.iter().collect();
     wanted.sort_by_key(|run| core::cmp::Reverse(run.order));
     for leaves in wanted {
-        if let Err(refusal) = reserve_leaves(leaves, frames, &mut ram) {
+        let reserved = reserve_leaves(leaves, frames, &mut ram);
+        let is_scattered = ram.segments().len() > MAX_SEGMENTS;
+        let scattered =
+            || (RefuseCode::Memory, format!("free memory here is in more than {MAX_SEGMENTS} pieces"));
+        if let Err(refusal) = reserved.and_then(|()| if is_scattered { Err(scattered()) } else { Ok(()) }) {
             ram.free(frames);
             return Err(refusal);
         }
@@ -125,9 +132,9 @@ pub(super) fn reserve(offer: &Offer, frames: &mut CpuFrames<'_, '_>) -> Result<R
 fn reserve_leaves(leaves: &LeafRun, frames: &mut CpuFrames<'_, '_>, ram: &mut Ram) -> Result<(), Refusal> {
     let order = Order::new(leaves.order).unwrap_or(Order::FRAME);
     let size = Size::from_bytes(order.bytes());
-    let too_little = |had: u64| {
+    let too_little = || {
         let short =
-            format!("{} runs of {size} in one piece are needed, and {had} are free here", leaves.leaves);
+            format!("{} runs of {size} in one piece are needed, and fewer are free here", leaves.leaves);
         (RefuseCode::Memory, short)
     };
     let runs = frames
@@ -151,5 +158,5 @@ fn reserve_leaves(leaves: &LeafRun, frames: &mut CpuFrames<'_, '_>, ram: &mut Ra
         ram.push(start, run);
         start = next;
     }
-    if had < u64::from(leaves.leaves) { Err(too_little(had)) } else { Ok(()) }
+    if had < u64::from(leaves.leaves) { Err(too_little()) } else { Ok(()) }
 }

@@ -3,16 +3,20 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use godwit_frames::{CpuFrames, FRAME_BYTES, FrameRange, FrameRun, Frames, HostFrame, Mobility, Order};
 use godwit_host::{
-    machine::{MAX_HEADER_BYTES, MAX_PIECES, NetworkCounters, NetworkDevice, Piece, TransmitError},
+    machine::{
+        HostMemory, MAX_HEADER_BYTES, MAX_PIECES, NetworkCounters, NetworkDevice, Piece, TransmitError,
+    },
     split_mix::SplitMix64,
 };
+
+use crate::fake::FakeMemory;
 
 /// Bytes of the RAM that adapters read from.
 const RAM_BYTES: u64 = 4 << 20;
@@ -20,6 +24,8 @@ const RAM_BYTES: u64 = 4 << 20;
 /// Frames under way to each adapter, and the RAM that all of them see.
 pub(crate) struct Ethernet {
     ports: Mutex<Vec<VecDeque<Vec<u8>>>>,
+    /// Frames that still pass before the wire is cut.
+    frames_left: AtomicU64,
     /// Of 1000 frames, how many are lost.
     lost_per_mille: AtomicU64,
     generator: Mutex<SplitMix64>,
@@ -33,6 +39,8 @@ pub(crate) struct Adapter {
     port: usize,
     mac: [u8; 6],
     mtu: u32,
+    /// What it reads from, where that is not the wire's own RAM.
+    memory: OnceLock<&'static FakeMemory>,
     pub(crate) full: AtomicBool,
     pub(crate) broken: AtomicBool,
     counters: Mutex<NetworkCounters>,
@@ -46,6 +54,7 @@ impl Ethernet {
         frames.release(range).unwrap();
         Box::leak(Box::new(Self {
             ports: Mutex::default(),
+            frames_left: AtomicU64::new(u64::MAX),
             lost_per_mille: AtomicU64::new(0),
             generator: Mutex::new(SplitMix64::new(7)),
             ram: Mutex::new(vec![0; RAM_BYTES as usize]),
@@ -68,6 +77,7 @@ impl Ethernet {
             port: ports.len() - 1,
             mac,
             mtu,
+            memory: OnceLock::new(),
             full: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             counters: Mutex::default(),
@@ -76,6 +86,16 @@ impl Ethernet {
 
     pub(crate) fn lose(&self, per_mille: u64) {
         self.lost_per_mille.store(per_mille, Ordering::Relaxed);
+    }
+
+    /// Cuts the wire after so many frames more, of whoever.
+    pub(crate) fn cut_after(&self, frames: u64) {
+        self.frames_left.store(frames, Ordering::Relaxed);
+    }
+
+    /// Mends the wire; answers how many frames it would still have let through.
+    pub(crate) fn mend(&self) -> u64 {
+        self.frames_left.swap(u64::MAX, Ordering::Relaxed)
     }
 
     /// Whether no frame is under way.
@@ -106,6 +126,11 @@ impl Ethernet {
     }
 
     fn send(&self, from: usize, frame: &[u8]) {
+        let left = self.frames_left.load(Ordering::Relaxed);
+        if left == 0 {
+            return;
+        }
+        self.frames_left.store(left - 1, Ordering::Relaxed);
         if self.generator.lock().unwrap().below(1000) < self.lost_per_mille.load(Ordering::Relaxed) {
             return;
         }
@@ -117,6 +142,11 @@ impl Ethernet {
 }
 
 impl Adapter {
+    /// Has it read what it sends from a machine's memory.
+    pub(crate) fn read_from(&self, memory: &'static FakeMemory) {
+        assert!(self.memory.set(memory).is_ok(), "an adapter is in one machine");
+    }
+
     /// The wire it is plugged into.
     pub(crate) fn wire(&self) -> &'static Ethernet {
         self.wire
@@ -142,6 +172,14 @@ impl NetworkDevice for Adapter {
         let mut frame = header.to_vec();
         let ram = self.wire.ram.lock().unwrap();
         for piece in body {
+            if let Some(memory) = self.memory.get() {
+                let start = frame.len();
+                frame.resize(start + piece.bytes as usize, 0);
+                memory
+                    .read(piece.run, piece.offset, &mut frame[start..])
+                    .map_err(|_| TransmitError::OutsideRun)?;
+                continue;
+            }
             if piece.offset + u64::from(piece.bytes) > piece.run.frames() * FRAME_BYTES {
                 return Err(TransmitError::OutsideRun);
             }

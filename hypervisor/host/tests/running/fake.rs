@@ -2,12 +2,13 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    ops::Range,
     sync::{Mutex, MutexGuard},
 };
 
 use godwit_frames::{FRAME_BYTES, FrameRun, Order};
 use godwit_guest::{
-    baseline::Baseline,
+    baseline::{Baseline, CpuidContext, CpuidResult},
     vcpu::{VcpuError, VirtualCpu},
 };
 use godwit_host::{
@@ -19,7 +20,7 @@ use godwit_host::{
     split_mix::SplitMix64,
 };
 
-use crate::ethernet::Adapter;
+use crate::{ethernet::Adapter, scripted::ScriptedCpu};
 
 /// What the clock does when it is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub(crate) struct State {
     pub(crate) provoked: Vec<(u16, Fault)>,
     /// Whether CPU 0 slept with no deadline and nothing to wake it.
     pub(crate) at_rest: bool,
+    /// Time is kept by somebody else: a sleeping CPU does not make it pass.
+    pub(crate) clock_is_held: bool,
     /// What each CPU said when it last went to sleep.
     pub(crate) deadlines: Vec<Option<Instant>>,
     generator: SplitMix64,
@@ -71,9 +74,13 @@ pub(crate) struct State {
 
 pub(crate) struct FakeMachine {
     state: Mutex<State>,
-    memory: FakeMemory,
+    pub(crate) memory: FakeMemory,
     pub(crate) network: Option<&'static Adapter>,
     pub(crate) description: Description,
+    /// Whether it has virtual CPUs, which are scripted.
+    pub(crate) runs_guests: bool,
+    /// After so many runs of its CPU a guest switches itself off.
+    pub(crate) guest_runs: Option<u64>,
 }
 
 impl FakeMachine {
@@ -91,11 +98,20 @@ impl FakeMachine {
             power: Vec::new(),
             provoked: Vec::new(),
             at_rest: false,
+            clock_is_held: false,
             deadlines: vec![None; usize::from(cpus)],
             generator: SplitMix64::new(42),
         };
         let memory = FakeMemory::default();
-        Self { state: Mutex::new(state), memory, network: None, description: description(cpus) }
+        let description = description(cpus);
+        Self {
+            state: Mutex::new(state),
+            memory,
+            network: None,
+            description,
+            runs_guests: false,
+            guest_runs: None,
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -141,12 +157,15 @@ fn description(cpus: u16) -> Description {
     }
 }
 
-/// RAM by the word; what was never written is zero.
+/// RAM by the frame; what was never written is zero.
 #[derive(Default)]
 pub(crate) struct FakeMemory {
-    words: Mutex<HashMap<u64, u64>>,
+    frames: Mutex<HashMap<u64, Box<[u8; FRAME]>>>,
     pub(crate) modules: Mutex<Vec<Vec<u8>>>,
 }
+
+/// Bytes of a frame, as an array's length.
+const FRAME: usize = FRAME_BYTES as usize;
 
 impl FakeMemory {
     fn address(run: &FrameRun, offset: u64, bytes: u64) -> Result<u64, OutsideRun> {
@@ -154,15 +173,29 @@ impl FakeMemory {
         if end > run.frames() * FRAME_BYTES { Err(OutsideRun) } else { Ok(run.start().address() + offset) }
     }
 
+    /// The bytes from `at` on in pieces of one frame each: the frame, where in it, and which of them.
+    fn pieces(at: u64, bytes: usize) -> impl Iterator<Item = (u64, Range<usize>, Range<usize>)> {
+        let mut done = 0;
+        std::iter::from_fn(move || {
+            let here = at + done as u64;
+            let offset = (here % FRAME_BYTES) as usize;
+            let count = (FRAME - offset).min(bytes - done);
+            done += count;
+            (count > 0).then(|| (here / FRAME_BYTES, offset..offset + count, done - count..done))
+        })
+    }
+
     fn change(&self, run: &FrameRun, offset: u64, change: impl Fn(u64) -> u64) -> Result<u64, OutsideRun> {
         if !offset.is_multiple_of(8) {
             return Err(OutsideRun);
         }
         let at = Self::address(run, offset, 8)?;
-        let mut words = self.words.lock().unwrap();
-        let word = words.entry(at / 8).or_default();
-        let before = *word;
-        *word = change(before);
+        let mut frames = self.frames.lock().unwrap();
+        let frame = frames.entry(at / FRAME_BYTES).or_insert_with(|| Box::new([0; FRAME]));
+        let place = (at % FRAME_BYTES) as usize;
+        let word: &mut [u8; 8] = (&mut frame[place..place + 8]).try_into().unwrap();
+        let before = u64::from_le_bytes(*word);
+        *word = change(before).to_le_bytes();
         Ok(before)
     }
 }
@@ -170,31 +203,36 @@ impl FakeMemory {
 impl HostMemory for FakeMemory {
     fn read(&self, run: &FrameRun, offset: u64, out: &mut [u8]) -> Result<(), OutsideRun> {
         let at = Self::address(run, offset, out.len() as u64)?;
-        let words = self.words.lock().unwrap();
-        for (byte, at) in out.iter_mut().zip(at..) {
-            *byte = words.get(&(at / 8)).map_or(0, |word| word.to_le_bytes()[(at % 8) as usize]);
+        let frames = self.frames.lock().unwrap();
+        for (frame, place, part) in Self::pieces(at, out.len()) {
+            match frames.get(&frame) {
+                Some(content) => out[part].copy_from_slice(&content[place]),
+                None => out[part].fill(0),
+            }
         }
         Ok(())
     }
 
     fn write(&self, run: &FrameRun, offset: u64, bytes: &[u8]) -> Result<(), OutsideRun> {
         let at = Self::address(run, offset, bytes.len() as u64)?;
-        let mut words = self.words.lock().unwrap();
-        for (&byte, at) in bytes.iter().zip(at..) {
-            let word = words.entry(at / 8).or_default();
-            let mut split = word.to_le_bytes();
-            split[(at % 8) as usize] = byte;
-            *word = u64::from_le_bytes(split);
+        let mut frames = self.frames.lock().unwrap();
+        for (frame, place, part) in Self::pieces(at, bytes.len()) {
+            let content = frames.entry(frame).or_insert_with(|| Box::new([0; FRAME]));
+            content[place].copy_from_slice(&bytes[part]);
         }
         Ok(())
     }
 
     fn zero(&self, run: &FrameRun, offset: u64, bytes: u64) -> Result<(), OutsideRun> {
         let at = Self::address(run, offset, bytes)?;
-        if !at.is_multiple_of(8) || !bytes.is_multiple_of(8) {
-            return self.write(run, offset, &vec![0; bytes as usize]);
+        let mut frames = self.frames.lock().unwrap();
+        for (frame, place, _) in Self::pieces(at, bytes as usize) {
+            if place.len() == FRAME {
+                frames.remove(&frame);
+            } else if let Some(content) = frames.get_mut(&frame) {
+                content[place].fill(0);
+            }
         }
-        self.words.lock().unwrap().retain(|&word, _| word < at / 8 || word >= (at + bytes) / 8);
         Ok(())
     }
 
@@ -228,11 +266,21 @@ impl Machine for FakeMachine {
     }
 
     fn create_vcpu(&self, _: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
-        Err(VcpuError("this machine is only pretended"))
+        if self.runs_guests {
+            Ok(Box::new(ScriptedCpu::until(self.guest_runs)))
+        } else {
+            Err(VcpuError("this machine is only pretended"))
+        }
     }
 
-    fn cpuid(&self, _leaf: u32, _subleaf: u32) -> [u32; 4] {
-        [0; 4]
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        if !self.runs_guests {
+            return [0; 4];
+        }
+        // A processor that is exactly what guests are promised.
+        let context = CpuidContext { apic_id: 0, cpus: 1, cr4: 0, xcr0: 7 };
+        let CpuidResult { eax, ebx, ecx, edx } = Baseline::DEFAULT.answer(leaf, subleaf, &context);
+        [eax, ebx, ecx, edx]
     }
 
     fn wall_clock_s(&self) -> Option<i64> {
@@ -309,6 +357,11 @@ impl Machine for FakeMachine {
         let mut state = self.state();
         let cpu = usize::from(state.cpu);
         state.deadlines[cpu] = deadline;
+        if state.clock_is_held {
+            // What waits for other CPUs is theirs: they have their turn before time passes.
+            state.at_rest |= cpu == 0 && state.input.is_empty() && state.mailboxes[0].is_empty();
+            return;
+        }
         // Time passes only when CPU 0 sleeps too, and nothing is there to wake any CPU.
         if cpu != 0 || !state.input.is_empty() || state.mailboxes.iter().any(|mailbox| !mailbox.is_empty()) {
             return;

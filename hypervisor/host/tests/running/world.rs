@@ -3,7 +3,7 @@
 use godwit_frames::{FrameRange, Frames, HostFrame};
 use godwit_host::{
     CpuLoop, Host, Startup,
-    boot::{BootInfo, BootPath, MemoryMap, MemoryRegion, RegionKind},
+    boot::{BootInfo, BootPath, MemoryMap, MemoryRegion, Module, RegionKind},
     command_line::CommandLine,
     description::CpuState,
     guests::GuestTable,
@@ -21,11 +21,18 @@ pub(crate) struct Setup {
     pub(crate) machine: FakeMachine,
     pub(crate) command_line: &'static str,
     pub(crate) memory_mib: u64,
+    /// Its boot module, where it has one.
+    pub(crate) module: Option<Vec<u8>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { machine: FakeMachine::new(2), command_line: "godwit.host=lab-a", memory_mib: 256 }
+        Self {
+            machine: FakeMachine::new(2),
+            command_line: "godwit.host=lab-a",
+            memory_mib: 256,
+            module: None,
+        }
     }
 }
 
@@ -44,7 +51,13 @@ pub(crate) struct World {
 impl Setup {
     /// The host, before its first turn.
     pub(crate) fn build(self) -> World {
-        let machine: &FakeMachine = Box::leak(Box::new(self.machine));
+        let machine: &'static FakeMachine = Box::leak(Box::new(self.machine));
+        let modules = self
+            .module
+            .iter()
+            .map(|module| Module { start: 0, bytes: module.len() as u64, name: Default::default() })
+            .collect();
+        machine.memory.modules.lock().unwrap().extend(self.module);
         let usable = |start: u64, bytes: u64| MemoryRegion { start, bytes, kind: RegionKind::Usable };
         let reserved = MemoryRegion { start: 0x9f000, bytes: 0x61000, kind: RegionKind::Reserved };
         let regions = [usable(0, 0x9f000), reserved, usable(1 << 20, (self.memory_mib - 1) << 20)];
@@ -55,7 +68,7 @@ impl Setup {
             command_line: self.command_line.try_into().unwrap(),
             command_line_cut: false,
             rsdp: None,
-            modules: Default::default(),
+            modules,
         };
         let memory = MemoryMap::from_regions(&boot.regions, boot.regions_dropped);
         let frame_count = memory.end_of_ram();

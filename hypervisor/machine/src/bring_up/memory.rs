@@ -32,7 +32,7 @@ use crate::{
 
 /// Frames of usable RAM beside the image and boot modules without which nothing useful runs: heap, page tables, stacks for a
 /// few processors, and room to work in.
-const NEEDED_FRAMES: u64 = (12 << 20) / FRAME_BYTES;
+const NEEDED_FRAMES: u64 = (16 << 20) / FRAME_BYTES;
 /// Frame numbers below this are below 1 MiB: where a processor can be started.
 const LOW_FRAMES: u64 = (1 << 20) / FRAME_BYTES;
 const FRAMES_PER_GIB: u64 = 1 << 18;

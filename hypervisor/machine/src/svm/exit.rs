@@ -9,6 +9,8 @@ use super::{capabilities::Capabilities, vmcb::Control};
 pub const READ_CR4: u64 = 0x04;
 /// A write of CR4.
 pub const WRITE_CR4: u64 = 0x14;
+/// A write of CR8.
+pub const WRITE_CR8: u64 = 0x18;
 /// #DB.
 pub const DEBUG: u64 = 0x41;
 /// #AC.
@@ -86,6 +88,7 @@ fn reason(control: &Control) -> Reason {
         READ_CR4 => Reason::ReadCr4,
         WRITE_CR4 => Reason::WriteCr4,
         VINTR => Reason::InterruptWindow,
+        WRITE_CR8 => Reason::WriteTaskPriority,
         CPUID => Reason::Cpuid,
         HLT => Reason::Halt,
         IOIO => port(control.exit_info_1),

@@ -2,6 +2,13 @@
 
 use bitflags::bitflags;
 
+/// Reads of CR4, in the word at offset 00h.
+pub const READ_CR4: u32 = 1 << 4;
+/// Writes of CR4, there.
+pub const WRITE_CR4: u32 = 1 << (16 + 4);
+/// Writes of CR8, there.
+pub const WRITE_CR8: u32 = 1 << (16 + 8);
+
 bitflags! {
     /// Exceptions, by vector.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,18 +93,13 @@ bitflags! {
     }
 }
 
-/// Reads of CR4, in the word at offset 00h.
-pub const CR4_READ: u32 = 1 << 4;
-/// Writes of CR4, there.
-pub const CR4_WRITE: u32 = 1 << 20;
-
 /// #MC is the host's. #DB and #AC are given back to the guest, but not before the processor left it: a guest that raises them
 /// while it delivers them keeps the processor in microcode for ever, interrupts and NMIs held off (CVE-2015-8104 and
 /// CVE-2015-5307).
 pub const EXCEPTIONS: Exceptions =
     Exceptions::DEBUG.union(Exceptions::ALIGNMENT_CHECK).union(Exceptions::MACHINE_CHECK);
 
-/// Always on. VINTR and IRET are added while somebody waits for them.
+/// Always on. VINTR, IRET and writes of CR8 are added while somebody waits for them.
 pub const FIRST: First = First::INTR
     .union(First::NMI)
     .union(First::INIT)

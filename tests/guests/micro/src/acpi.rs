@@ -80,7 +80,8 @@ fn table(rsdp: u64, signature: [u8; 4]) -> Option<u64> {
 /// The first element of the package `_S5_` in a DSDT (ACPI 6.5, 7.4.2 and 20.2.4).
 fn sleep_type(dsdt: u64) -> Option<u16> {
     let end = dsdt + u64::from(read::<u32>(dsdt + 4));
-    let name = (dsdt + 36..end.checked_sub(16)?).find(|at| read::<[u8; 4]>(*at) == *b"_S5_")?;
+    // The name and what is read behind it have 9 bytes where the package is short.
+    let name = (dsdt + 36..end.checked_sub(8)?).find(|at| read::<[u8; 4]>(*at) == *b"_S5_")?;
     // PackageOp, PkgLength in 1 to 4 bytes, NumElements, then the first element.
     if read::<u8>(name + 4) != 0x12 {
         return None;

@@ -29,6 +29,8 @@ pub(super) fn console<'a, 'm>(
     Ok(Outcome::Job(Box::new(ConsoleJob {
         name: String::from(*name),
         place: 0,
+        line: 0,
+        disturbances: state.machine.console_disturbances(),
         left: false,
         after_return: false,
     })))
@@ -39,14 +41,22 @@ struct ConsoleJob {
     name: String,
     /// How much of the guest's output was shown.
     place: u64,
+    /// Where the line begins that is not finished on the screen.
+    line: u64,
+    /// Lines that were logged so far: each takes the place of the unfinished line.
+    disturbances: u64,
     left: bool,
     /// Whether the last byte shown was a carriage return: the machine adds one to each line feed by itself.
     after_return: bool,
 }
 
 impl ConsoleJob {
-    fn show(&mut self, out: &mut Console<'_>, bytes: &[u8]) {
-        for &byte in bytes {
+    /// Shows `bytes`, which lie from place `from` on.
+    fn show(&mut self, out: &mut Console<'_>, from: u64, bytes: &[u8]) {
+        for (at, &byte) in (from + 1..).zip(bytes) {
+            if byte == b'\n' {
+                self.line = at;
+            }
             if core::mem::replace(&mut self.after_return, byte == b'\r') && byte != b'\n' {
                 out.write_bytes(b"\r");
             }
@@ -67,13 +77,24 @@ impl<'a, 'm> Job<'a, 'm> for ConsoleJob {
         // A guest that came to an end left its last words.
         let console = entry.and_then(|entry| entry.console);
         if let Some(slot) = console.and_then(|cpu| state.guests.slot(cpu)) {
+            let disturbances = state.machine.console_disturbances();
+            if core::mem::replace(&mut self.disturbances, disturbances) != disturbances
+                && self.place != self.line
+            {
+                out.write_bytes(b"\r\x1b[K");
+                self.place = self.line;
+            }
             let mut bytes = [0; CHUNK];
             let (place, count, gone) = slot.console.lock().read(self.place, &mut bytes);
             self.place = place;
             if gone > 0 && place > count as u64 + gone {
                 writeln!(out, "\n[{gone} bytes were written faster than they could be shown]")?;
             }
-            self.show(out, bytes.get(..count).unwrap_or_default());
+            let from = place - count as u64;
+            if gone > 0 {
+                self.line = from;
+            }
+            self.show(out, from, bytes.get(..count).unwrap_or_default());
             out.flush();
             if count > 0 {
                 return Ok(Step::Again);

@@ -9,6 +9,7 @@ use core::{
 
 use super::{Outcome, guests::known, network::unreachable};
 use crate::{
+    banner::layout::paragraph,
     console::Console,
     excerpt::Excerpt,
     job::{Job, Step},
@@ -114,7 +115,10 @@ impl<'a, 'm> Job<'a, 'm> for Watch {
                     progress.datagrams, progress.repeated, progress.acknowledgements
                 )?;
             }
-            Standing::Stays(why) => writeln!(out, "\r{} stays here: {why}\x1b[K", self.guest)?,
+            Standing::Stays(why) => {
+                writeln!(out, "\r{} stays here:\x1b[K", self.guest)?;
+                paragraph(out, "", format_args!("{why}"))?;
+            }
             Standing::InDoubt => {
                 writeln!(
                     out,

@@ -3,7 +3,7 @@
 mod place;
 
 use alloc::{boxed::Box, string::String, vec::Vec};
-use core::net::SocketAddrV4;
+use core::{net::SocketAddrV4, time::Duration};
 
 use godwit_guest::{GuestMemory, baseline::Baseline, description::GuestDescription};
 use godwit_migration::{Destination, DestinationEvent, DestinationPhase, Landed, Outbox, Progress};
@@ -19,6 +19,9 @@ use crate::{
     network::{Network, PAGE_PORT, SendError},
     state::HostState,
 };
+
+/// How long a peer that was told no may take to read it.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What is held for the guest.
 enum Held {
@@ -52,6 +55,8 @@ pub(crate) struct Incoming {
     held: Held,
     /// Moves that a source asked for on this connection although another one is theirs.
     pub(super) inquiries: Vec<Token>,
+    /// How long a peer that was told no may take to read it.
+    linger_until: Option<Instant>,
 }
 
 impl Incoming {
@@ -72,7 +77,20 @@ impl Incoming {
             agreed: None,
             held: Held::Nothing,
             inquiries: Vec::new(),
+            linger_until: None,
         }
+    }
+
+    /// Whether the guest runs here, for all that the move knows.
+    pub(super) fn is_running(&self) -> bool {
+        self.destination.phase() == DestinationPhase::Running
+    }
+
+    /// Gives back what an ended move needs no more.
+    pub(super) fn release(&mut self) {
+        self.channel = Channel::new(self.channel.connection);
+        self.out = Outbox::new();
+        self.agreed = None;
     }
 
     /// The guest's name, once it is known.
@@ -99,7 +117,11 @@ impl Incoming {
 
     /// When it must be turned again at the latest.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.destination.deadline_ns().map(Instant::from_nanoseconds)
+        let linger = self.linger_until.filter(|_| !self.is_lost);
+        // What another connection's question left to be done is due at once.
+        let due = (!self.out.events.is_empty() || !self.out.messages.is_empty()).then(Instant::default);
+        let patience = self.destination.deadline_ns().map(Instant::from_nanoseconds);
+        patience.into_iter().chain(linger).chain(due).min()
     }
 
     /// Takes a datagram that came to the page port.
@@ -142,7 +164,7 @@ impl Incoming {
     }
 
     fn hear(&mut self, network: &mut Network<'_>, now_ns: u64) {
-        while !self.is_lost {
+        while !self.is_lost && !self.channel.is_clogged() {
             match self.channel.hear(network) {
                 // A question about another connection's move is that one's to answer.
                 Ok(Some(Message::Inquire { token })) if self.token() != Some(token) => {
@@ -211,6 +233,9 @@ impl Incoming {
         if !self.is_lost {
             self.channel.send(network);
         }
+        // Each acknowledgement says all that those before it said.
+        let old = self.out.datagrams.len().saturating_sub(1);
+        self.out.datagrams.drain(..old);
         while let Some(datagram) = self.out.datagrams.front() {
             let to = SocketAddrV4::new(*self.from.ip(), PAGE_PORT);
             match network.send_pages(to, &datagram.header, &[], now) {
@@ -221,11 +246,11 @@ impl Incoming {
         }
         network.flush();
         // Nobody asks about a move that was refused.
-        if self.destination.phase() == DestinationPhase::Discarded
-            && self.channel.is_flushed()
-            && !self.is_lost
-        {
-            self.lose(network, now.as_nanoseconds());
+        if self.destination.phase() == DestinationPhase::Discarded && !self.is_lost {
+            let until = *self.linger_until.get_or_insert(now.after(LINGER));
+            if self.channel.is_flushed() || until <= now {
+                self.lose(network, now.as_nanoseconds());
+            }
         }
     }
 }

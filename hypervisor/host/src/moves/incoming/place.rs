@@ -51,10 +51,7 @@ impl Incoming {
         if let Some(entry) = state.roster.find_mut(name) {
             before = core::mem::replace(&mut entry.phase, Phase::Arriving);
         }
-        let is_foreign = state.roster.give_cpu(name, cpu);
-        if let Some(slot) = state.guests.slot(cpu) {
-            slot.console.lock().begin(is_foreign);
-        }
+        guests::give_cpu(state, name, cpu);
         self.agreed = Some(Agreed { description, baseline, cpu, before });
         self.held = Held::Zeroing { ram, segment: 0, frame: 0 };
         Ok(())

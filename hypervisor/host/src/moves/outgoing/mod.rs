@@ -68,6 +68,8 @@ pub(crate) struct Outgoing {
     retry_at: Instant,
     pub(crate) standing: Standing,
     ending: Option<Ending>,
+    /// Whether the destination said that it knows nothing of the move any more.
+    is_forgotten: bool,
     /// Whether somebody watches, and takes the move away once it has ended.
     pub(crate) is_watched: bool,
 }
@@ -121,6 +123,7 @@ impl Outgoing {
             retry_at: now,
             standing: Standing::UnderWay,
             ending: None,
+            is_forgotten: false,
             is_watched: false,
         })
     }
@@ -149,8 +152,12 @@ impl Outgoing {
 
     /// When it must be turned again at the latest.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let retry = (self.standing == Standing::InDoubt && self.channel.is_none()).then_some(self.retry_at);
-        self.source.deadline_ns().map(Instant::from_nanoseconds).into_iter().chain(retry).min()
+        let asks = self.standing == Standing::InDoubt && self.channel.is_none() && !self.is_forgotten;
+        // What a command left to be done is due at once.
+        let waits = !self.out.events.is_empty() || !self.out.messages.is_empty() || self.ending.is_some();
+        let due = waits.then(Instant::default);
+        let patience = self.source.deadline_ns().map(Instant::from_nanoseconds);
+        asks.then_some(self.retry_at).into_iter().chain(due).chain(patience).min()
     }
 
     /// Takes a datagram that came to the page port.
@@ -219,7 +226,8 @@ impl Outgoing {
     fn connect(&mut self, network: &mut Network<'_>, now: Instant) {
         let now_ns = now.as_nanoseconds();
         let Some(channel) = &self.channel else {
-            if self.standing == Standing::InDoubt && self.ending.is_none() && self.retry_at <= now {
+            let asks = self.standing == Standing::InDoubt && !self.is_forgotten && self.ending.is_none();
+            if asks && self.retry_at <= now {
                 self.retry_at = now.after(core::time::Duration::from_nanos(RETRY_NS));
                 self.channel = network.connect(self.control, now).ok().map(Channel::new);
                 self.was_open = false;
@@ -235,7 +243,7 @@ impl Outgoing {
                     self.source.connected(now_ns, &mut self.out);
                 }
             }
-            ConnectionState::Closed => self.lose(network, now),
+            // What came before it closed is heard first; hearing notices the end.
             _ => {}
         }
     }
@@ -266,6 +274,7 @@ impl Outgoing {
             SourceEvent::Pause => self.pause(state),
             SourceEvent::ResumeHere(failure) => {
                 self.ending = Some(Ending::Stay(format!("{failure}")));
+                self.datagrams.clear();
                 self.resume(state);
                 if !self.is_watched {
                     log::warn!("guest {} stays here: {failure}", self.guest);
@@ -284,14 +293,21 @@ impl Outgoing {
                     self.guest
                 );
             }
-            SourceEvent::Forgotten => log::warn!(
-                "{} does not know guest {} any more: it was started again; look there, then \"resume {} --force\" or \
-                 \"stop {} --force\" here",
-                self.to,
-                self.guest,
-                self.guest,
-                self.guest
-            ),
+            SourceEvent::Forgotten => {
+                // No answer can follow: it is a person's to decide.
+                self.is_forgotten = true;
+                if let (Some(channel), Ok(network)) = (self.channel.take(), state.network.as_mut()) {
+                    network.close(channel.connection, now);
+                }
+                log::warn!(
+                    "{} does not know guest {} any more: it was started again; look there, then \"resume {} --force\" \
+                     or \"stop {} --force\" here",
+                    self.to,
+                    self.guest,
+                    self.guest,
+                    self.guest
+                );
+            }
             SourceEvent::Done => {
                 let paused_ns =
                     self.paused_at.map_or(0, |at| now.as_nanoseconds().saturating_sub(at.as_nanoseconds()));

@@ -3,7 +3,7 @@
 use core::net::SocketAddrV4;
 
 use arrayvec::ArrayVec;
-use godwit_migration::Datagram;
+use godwit_migration::{Datagram, SourcePhase};
 
 use super::Outgoing;
 use crate::{
@@ -21,6 +21,10 @@ const MAX_PIECES: usize = 17;
 impl Outgoing {
     /// Reads memory and sends what there is room for; `true` where there is more to do at once.
     pub(super) fn stream(&mut self, state: &mut HostState<'_, '_>, now: Instant) -> bool {
+        // A guest that nothing is read from is left alone: whoever takes it stops its CPU.
+        if self.datagrams.is_empty() && self.source.phase() != SourcePhase::Streaming {
+            return false;
+        }
         let HostState { machine, guests, network, .. } = state;
         let (machine, Ok(network)) = (*machine, network.as_mut()) else { return false };
         let Self { source, out, datagrams, pages, cpu, .. } = self;

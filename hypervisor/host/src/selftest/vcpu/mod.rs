@@ -176,7 +176,7 @@ impl Guest<'_> {
         if self.vcpu.can_take_interrupt() {
             return Err("interrupts are said to be on, which are off since reset".into());
         }
-        self.vcpu.request_window(Some(Window::Interrupts));
+        self.vcpu.request_window(Some(Window::Any));
         // STI holds interrupts off for the NOP that follows.
         self.expect(Reason::InterruptWindow, 25)?;
         if !self.vcpu.can_take_interrupt() {

@@ -130,9 +130,7 @@ fn every_change_makes_its_part_dirty_for_one_entry() {
     let changes: [(Clean, Change); 9] = [
         (Clean::CR2, |guest| guest.vcpu.set_cr2(0x1000)),
         (Clean::VIRTUAL_INTERRUPT, |guest| guest.vcpu.set_task_priority(5)),
-        (Clean::VIRTUAL_INTERRUPT | Clean::INTERCEPTS, |guest| {
-            guest.vcpu.request_window(Some(Window::Interrupts));
-        }),
+        (Clean::VIRTUAL_INTERRUPT | Clean::INTERCEPTS, |guest| guest.vcpu.request_window(Some(Window::Any))),
         (Clean::INTERCEPTS, |guest| guest.vcpu.set_tsc_offset(99)),
         (Clean::INTERCEPTS, |guest| guest.cpu.0.lock().unwrap().tsc_ahead = 7),
         (Clean::NESTED_PAGING, |guest| assert_eq!(guest.vcpu.write_msr(0x277, 0), Some(true))),

@@ -24,6 +24,10 @@ impl Guest {
         self.entered().vmcb.control().intercept_first.contains(intercept)
     }
 
+    fn intercepts_cr8(&self) -> bool {
+        self.entered().vmcb.control().intercept_cr & 1 << 24 != 0
+    }
+
     /// Runs it until an exit that cuts the delivery in `info` off.
     fn cut_off(&mut self, info: u64) {
         self.leave(move |vmcb, _| {
@@ -135,12 +139,13 @@ fn an_illegal_injection_is_named() {
 #[test]
 fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
     let mut guest = Guest::new(ALL);
-    guest.vcpu.request_window(Some(Window::Interrupts));
+    guest.vcpu.request_window(Some(Window::Any));
     guest.run();
     let wanted = guest.entered().vmcb.control().virtual_interrupt;
     assert!(wanted.contains(VirtualInterrupt::PENDING | VirtualInterrupt::IGNORE_TASK_PRIORITY));
     assert!(wanted.contains(VirtualInterrupt::PRIORITY | VirtualInterrupt::MASKING));
     assert!(guest.intercepts(First::VINTR));
+    assert!(guest.intercepts_cr8(), "a write of CR8 comes first");
     assert_eq!(guest.exit(exit::VINTR).reason, Reason::InterruptWindow);
     guest.run();
     assert!(!guest.intercepts(First::VINTR), "it opens once");
@@ -148,9 +153,25 @@ fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
 }
 
 #[test]
+fn a_window_of_a_class_is_a_write_of_cr8() {
+    let mut guest = Guest::new(ALL);
+    guest.vcpu.request_window(Some(Window::Any));
+    guest.vcpu.request_window(Some(Window::Class(5)));
+    guest.run();
+    let entered = guest.entered().vmcb;
+    assert_eq!(entered.control().virtual_interrupt, VirtualInterrupt::MASKING);
+    assert!(guest.intercepts_cr8());
+    assert!(!guest.intercepts(First::VINTR));
+    assert_eq!(guest.exit(exit::WRITE_CR8).reason, Reason::WriteTaskPriority);
+    guest.vcpu.request_window(None);
+    guest.run();
+    assert!(!guest.intercepts_cr8());
+}
+
+#[test]
 fn a_window_can_be_taken_back() {
     let mut guest = Guest::new(ALL);
-    guest.vcpu.request_window(Some(Window::Interrupts));
+    guest.vcpu.request_window(Some(Window::Any));
     guest.vcpu.request_window(None);
     guest.run();
     assert!(!guest.intercepts(First::VINTR));
@@ -269,22 +290,4 @@ fn the_task_priority_is_cr8() {
     });
     assert_eq!(guest.entered().vmcb.control().virtual_interrupt.bits() & 0xff, 5);
     assert_eq!(guest.vcpu.task_priority(), 15);
-}
-
-#[test]
-fn a_window_waits_for_the_task_priority_where_it_is_told_to() {
-    let mut guest = Guest::new(ALL);
-    guest.vcpu.request_window(Some(Window::TaskPriorityBelow(7)));
-    guest.run();
-    let wanted = guest.entered().vmcb.control().virtual_interrupt;
-    assert_eq!(
-        wanted,
-        VirtualInterrupt::PENDING | VirtualInterrupt::MASKING | VirtualInterrupt::from_bits_retain(7 << 16)
-    );
-    // Another class replaces it, although the intercept is on already.
-    guest.vcpu.request_window(Some(Window::Interrupts));
-    guest.run();
-    assert!(
-        guest.entered().vmcb.control().virtual_interrupt.contains(VirtualInterrupt::IGNORE_TASK_PRIORITY)
-    );
 }

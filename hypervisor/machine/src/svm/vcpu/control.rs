@@ -7,7 +7,7 @@ use godwit_guest::cpu::Control;
 use super::{Block, Vcpu};
 use crate::{
     svm::{
-        intercepts::{CR4_READ, CR4_WRITE},
+        intercepts::{READ_CR4, WRITE_CR4},
         state,
         switch::WorldSwitch,
         vmcb::Clean,
@@ -30,9 +30,16 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
     pub(super) fn set_cr4(&mut self, value: u64) {
         self.cr4 = value;
         self.block.vmcb.save_mut(Clean::CONTROL_REGISTERS).cr4 = value | cr4::MCE;
-        let intercepts = if value & cr4::MCE == 0 { CR4_READ | CR4_WRITE } else { CR4_WRITE };
-        if self.block.vmcb.control().intercept_cr != intercepts {
-            self.block.vmcb.control_mut(Clean::INTERCEPTS).intercept_cr = intercepts;
+        let wanted = if value & cr4::MCE == 0 { READ_CR4 | WRITE_CR4 } else { WRITE_CR4 };
+        self.intercept_cr(READ_CR4 | WRITE_CR4, wanted);
+    }
+
+    /// Intercepts `wanted` of the accesses `which` to control registers, and leaves the others as they are.
+    pub(super) fn intercept_cr(&mut self, which: u32, wanted: u32) {
+        let now = self.block.vmcb.control().intercept_cr;
+        let next = now & !which | wanted;
+        if next != now {
+            self.block.vmcb.control_mut(Clean::INTERCEPTS).intercept_cr = next;
         }
     }
 

@@ -149,34 +149,23 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         self.stale = true;
     }
 
-    /// Asks for an exit when the guest can take an interrupt, by a virtual interrupt that is never delivered: its intercept
-    /// comes first. It has the priority of the interrupt that waits, so that CR8 holds it off as it holds that one off
-    /// (15.21.4).
-    fn set_window(&mut self, window: Option<Window>) {
-        let request = match window {
-            None => VirtualInterrupt::empty(),
-            Some(Window::Interrupts) => {
-                VirtualInterrupt::PENDING
-                    | VirtualInterrupt::PRIORITY
-                    | VirtualInterrupt::IGNORE_TASK_PRIORITY
-            }
-            Some(Window::TaskPriorityBelow(class)) => {
-                let priority = VirtualInterrupt::from_bits_retain(u64::from(class) << 16);
-                VirtualInterrupt::PENDING | priority & VirtualInterrupt::PRIORITY
-            }
-        };
-        const REQUEST: VirtualInterrupt = VirtualInterrupt::PENDING
+    /// Asks for an exit when the guest can take an interrupt, by a virtual interrupt of the highest priority that is never
+    /// delivered: its intercept comes first (APM vol. 2, 15.21.4).
+    ///
+    /// One that CR8 holds back waits for a write of CR8. The virtual interrupt's own priority would tell as well, but QEMU stops
+    /// with an assertion where a guest writes CR8 while a virtual interrupt is pending; so no guest may do that.
+    fn set_window(&mut self, wanted: Option<Window>) {
+        const WINDOW: VirtualInterrupt = VirtualInterrupt::PENDING
             .union(VirtualInterrupt::PRIORITY)
             .union(VirtualInterrupt::IGNORE_TASK_PRIORITY);
-        let control = self.block.vmcb.control();
-        let wanted = window.is_some();
-        let is_intercepted = control.intercept_first.contains(intercepts::First::VINTR);
-        if is_intercepted == wanted && control.virtual_interrupt & REQUEST == request {
+        let any = wanted == Some(Window::Any);
+        self.intercept_cr(intercepts::WRITE_CR8, if wanted.is_some() { intercepts::WRITE_CR8 } else { 0 });
+        if self.block.vmcb.control().intercept_first.contains(intercepts::First::VINTR) == any {
             return;
         }
         let control = self.block.vmcb.control_mut(Clean::INTERCEPTS | Clean::VIRTUAL_INTERRUPT);
-        control.intercept_first.set(intercepts::First::VINTR, wanted);
-        control.virtual_interrupt = control.virtual_interrupt.difference(REQUEST) | request;
+        control.intercept_first.set(intercepts::First::VINTR, any);
+        control.virtual_interrupt.set(WINDOW, any);
     }
 
     /// Notes how NMIs are held off, and intercepts what will end that.

@@ -85,8 +85,8 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
         self.pending.is_none() && !self.in_interrupt_shadow() && self.nmi == NmiBlocking::None
     }
 
-    fn request_window(&mut self, window: Option<Window>) {
-        self.set_window(window);
+    fn request_window(&mut self, wanted: Option<Window>) {
+        self.set_window(wanted);
     }
 
     fn advance_to(&mut self, next_rip: u64) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use godwit_guest::description::GuestDescription;
 use godwit_scenarios::{
     ANSWER, ensure_says,
@@ -10,6 +10,7 @@ use godwit_scenarios::{
     linux::linux,
     sized_spec,
 };
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A micro guest that starts with its host.
 fn guest(name: &str) -> Result<GuestDescription> {
@@ -35,14 +36,14 @@ fn kernels_that_cannot_be_loaded_are_named_and_others_start() -> Result<()> {
     let linux = linux()?;
     let (vmlinux, vmlinuz) = (fs::read(linux.vmlinux)?, fs::read(linux.vmlinuz)?);
     let elf = fs::read(micro_kernel()?)?;
-    let half = elf.len() / 2;
     let mut bundle = Bundle::new();
     let mut add = |name, file: &str, kernel, initrd: Option<Vec<u8>>| -> Result<()> {
         let kernel = bundle.file(file, kernel)?;
         let initrd = initrd.map(|content| bundle.file("ramdisk", content)).transpose()?;
         bundle.guest(guest(name)?, kernel, initrd)
     };
-    add("cut-elf", "elf-half", cut(elf.clone(), half), None)?;
+    // The program headers are there, and not what they load.
+    add("cut-elf", "elf-half", cut(elf.clone(), 0x1800), None)?;
     add("cut-header", "elf-start", cut(elf.clone(), 40), None)?;
     add("cut-bzimage", "bzimage-half", cut(vmlinuz, 1 << 20), None)?;
     add("no-kernel", "notes.txt", b"not a kernel at all\n".repeat(100), None)?;
@@ -86,6 +87,54 @@ fn memory_that_is_not_there_is_said() -> Result<()> {
     let before = host.free_frames()?;
     host.tell("start", "greedy", "greedy does not start: no memory for it: ")?;
     ensure!(host.free_frames()? == before, "frames were lost");
+    ensure_good_runs(&host)
+}
+
+/// Puts `new` into a bundle's manifest, `at` bytes from where the first `name` in it ends, and mends the header's sum, so
+/// that it is as if it had been packed.
+fn forge(bundle: &mut [u8], name: &str, at: isize, new: &[u8]) -> Result<()> {
+    let manifest_bytes = u32::from_le_bytes(bundle[12..16].try_into()?) as usize;
+    let length = u64::from_le_bytes(bundle[24..32].try_into()?);
+    let manifest = &mut bundle[32..32 + manifest_bytes];
+    let found = manifest.windows(name.len()).position(|window| window == name.as_bytes());
+    let end = found.context("no such name in the manifest")? + name.len();
+    let start = end.checked_add_signed(at).context("before the manifest")?;
+    manifest[start..start + new.len()].copy_from_slice(new);
+    let sum = xxh3_64_with_seed(manifest, length);
+    bundle[16..24].copy_from_slice(&sum.to_le_bytes());
+    Ok(())
+}
+
+/// The tool that packs bundles lets none of these through.
+#[test]
+fn guests_that_cannot_be_are_left_out_and_others_start() -> Result<()> {
+    let mut bundle = Bundle::new();
+    for name in ["twin-a", "twin-b", "tiny", "odd", "good"] {
+        bundle.micro(guest(name)?)?;
+    }
+    let mut bytes = bundle.bytes()?;
+    // Numbers are in groups of seven bits, lowest first; memory follows the name.
+    let mib = |mib: u64| {
+        let value = mib << 20;
+        [value as u8 | 0x80, (value >> 7) as u8 | 0x80, (value >> 14) as u8 | 0x80, (value >> 21) as u8]
+    };
+    forge(&mut bytes, "twin-b", -1, b"a")?;
+    forge(&mut bytes, "tiny", 0, &mib(3))?;
+    forge(&mut bytes, "odd", 0, &mib(15))?;
+    let host = GuestHost::boot(&sized_spec("north", 4, "128MiB")?, &bytes)?;
+    for reason in [
+        "guest twin-a in boot module 0 is left out: name: used twice",
+        "guest tiny in boot module 0 is left out: memory: memory of 3145728 bytes is too little",
+        "guest odd in boot module 0 is left out: memory: memory of 15728640 bytes is no multiple of 2 MiB",
+    ] {
+        host.has_said(reason, ANSWER)?;
+    }
+    let table = host.command("guests", ANSWER)?;
+    for (name, times) in [("twin-a", 1), ("tiny", 0), ("odd", 0), ("good", 1)] {
+        let found = table.lines().filter(|line| line.split_whitespace().next() == Some(name)).count();
+        ensure!(found == times, "{name} is there {found} times:\n{table}");
+    }
+    host.ensure_state("twin-a", "running")?;
     ensure_good_runs(&host)
 }
 

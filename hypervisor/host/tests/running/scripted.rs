@@ -1,0 +1,130 @@
+//! A virtual CPU that runs no guest: it pretends one that counts, and writes a letter to COM1 now and then.
+
+use godwit_frames::HostFrame;
+use godwit_guest::{
+    cpu::{CpuState, General, Registers},
+    vcpu::{Event, Exit, Reason, StateError, SystemState, VirtualCpu, Window},
+};
+
+/// Runs from one letter to the next.
+const RUNS_PER_LETTER: u64 = 4;
+/// COM1's data register.
+const COM1: u16 = 0x3f8;
+/// The ACPI control register that the tables name, and what switches the machine off there: SLP_TYP 5 and SLP_EN.
+const POWER: (u16, u64) = (0x604, 5 << 10 | 1 << 13);
+
+/// The letter that the guest writes as its `number`th.
+pub(crate) fn letter(number: u64) -> char {
+    char::from(b'a' + (number % 26) as u8)
+}
+
+/// Everything it knows is in registers, which move: R15 counts its runs.
+#[derive(Default)]
+pub(crate) struct ScriptedCpu {
+    state: CpuState,
+    tsc_offset: u64,
+    last_run: Option<u64>,
+}
+
+impl ScriptedCpu {
+    /// One that switches its machine off in that run.
+    pub(crate) fn until(last_run: Option<u64>) -> Self {
+        Self { last_run, ..Self::default() }
+    }
+}
+
+impl VirtualCpu for ScriptedCpu {
+    fn registers(&mut self) -> &mut Registers {
+        &mut self.state.registers
+    }
+
+    fn system(&self) -> SystemState {
+        SystemState { control: self.state.control, segments: self.state.segments }
+    }
+
+    fn state(&self) -> CpuState {
+        self.state.clone()
+    }
+
+    fn set_state(&mut self, state: &CpuState) -> Result<(), StateError> {
+        self.state = state.clone();
+        Ok(())
+    }
+
+    fn run(&mut self, _: HostFrame) -> Exit {
+        let registers = &mut self.state.registers;
+        let runs = registers.get(General::R15) + 1;
+        registers.set(General::R15, runs);
+        let mut exit = Exit { reason: Reason::Host, next_rip: None, instruction: None };
+        if runs.is_multiple_of(RUNS_PER_LETTER) {
+            let letter = letter(runs / RUNS_PER_LETTER - 1);
+            registers.set(General::Rax, u64::from(u32::from(letter)));
+            exit.reason = Reason::Port { port: COM1, bytes: 1, input: false, string: false };
+            exit.next_rip = Some(registers.rip);
+        }
+        if self.last_run == Some(runs) {
+            let (port, value) = POWER;
+            registers.set(General::Rax, value);
+            exit.reason = Reason::Port { port, bytes: 2, input: false, string: false };
+            exit.next_rip = Some(registers.rip);
+        }
+        exit
+    }
+
+    fn flush_tables(&mut self) {}
+
+    fn inject(&mut self, _: Event) {}
+
+    fn has_pending(&self) -> bool {
+        false
+    }
+
+    fn in_interrupt_shadow(&self) -> bool {
+        false
+    }
+
+    fn can_take_interrupt(&self) -> bool {
+        false
+    }
+
+    fn can_take_nmi(&self) -> bool {
+        false
+    }
+
+    fn request_window(&mut self, _: Option<Window>) {}
+
+    fn advance_to(&mut self, next_rip: u64) {
+        self.state.registers.rip = next_rip;
+    }
+
+    fn set_cr2(&mut self, _: u64) {}
+
+    fn set_xcr0(&mut self, _: u64) {}
+
+    fn write_cr4(&mut self, value: u64) -> bool {
+        self.state.control.cr4 = value;
+        true
+    }
+
+    fn task_priority(&self) -> u8 {
+        0
+    }
+
+    fn set_task_priority(&mut self, _: u8) {}
+
+    fn read_msr(&self, _: u32) -> Option<u64> {
+        None
+    }
+
+    fn write_msr(&mut self, _: u32, _: u64) -> Option<bool> {
+        None
+    }
+
+    fn tsc_offset(&self) -> u64 {
+        self.tsc_offset
+    }
+
+    fn set_tsc_offset(&mut self, offset: u64) {
+        self.tsc_offset = offset;
+    }
+}
