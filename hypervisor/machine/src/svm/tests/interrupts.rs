@@ -66,7 +66,7 @@ fn error_codes_are_for_protected_mode() {
     guest.protect();
     guest.vcpu.inject(Event::GENERAL_PROTECTION);
     guest.run();
-    assert_eq!(guest.injected(), 0x8000_0b0d);
+    assert_eq!(guest.injected(), 0x8000_030d, "real mode has no error codes");
 }
 
 #[test]
@@ -257,6 +257,28 @@ fn what_was_being_delivered_comes_before_the_exception_that_cut_it_off() {
         control.exit_interrupt_info = 0x8000_00ec;
     });
     assert_eq!(guest.vcpu.state().pending, Some(TIMER));
+}
+
+#[test]
+fn a_trap_that_cut_a_delivery_off_comes_behind_it() {
+    let mut guest = Guest::new(ALL);
+    guest.leave(|vmcb, _| {
+        let control = vmcb.control_mut(Clean::empty());
+        control.exit_code = exit::DEBUG;
+        control.exit_interrupt_info = 0x8000_00ec;
+    });
+    assert_eq!(guest.vcpu.state().pending, Some(TIMER));
+    guest.run();
+    assert_eq!(guest.injected(), 0x8000_00ec);
+    // What the exit behind it raises comes first.
+    guest.vcpu.inject(Event::GENERAL_PROTECTION);
+    guest.run();
+    assert_eq!(guest.injected(), 0x8000_030d, "real mode has no error codes");
+    assert_eq!(guest.vcpu.state().pending, Some(DEBUG));
+    guest.run();
+    assert_eq!(guest.injected(), 0x8000_0301);
+    guest.run();
+    assert_eq!(guest.injected(), 0);
 }
 
 #[test]
