@@ -29,6 +29,15 @@ fn the_device_is_set_up_step_by_step() {
 }
 
 #[test]
+fn a_device_can_be_stopped_before_it_is_driven() {
+    let device = Pretended::new(Knobs::default());
+    assert_eq!(device.windows().reset(), Ok(()));
+    assert_eq!(device.shared().statuses, [0]);
+    let device = Pretended::new(Knobs { resets: 0, ..Knobs::default() });
+    assert_eq!(device.windows().reset(), Err(StartError::NoReset));
+}
+
+#[test]
 fn sizes_are_powers_of_two_within_what_is_allowed() {
     for (largest, used) in [
         ([16, 32], [16, 32]),
