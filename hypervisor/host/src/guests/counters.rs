@@ -19,9 +19,9 @@ const EXIT_NAMES: [&str; 18] = [
     "not offered",
     "fatal",
     "absent memory",
+    "task priority",
     "cr4",
     "int1",
-    "task priority",
 ];
 /// Place of MMIO in [`EXIT_NAMES`].
 const MMIO: usize = 7;
@@ -66,10 +66,10 @@ impl ExitCounters {
             Reason::Hypercall => 9,
             Reason::SetExtendedControl => 10,
             Reason::CacheFlush => 11,
-            Reason::ReadCr4 | Reason::WriteCr4 => 15,
+            Reason::ReadCr4 | Reason::WriteCr4 => 16,
             Reason::NotOffered => 12,
-            Reason::DebugTrap => 16,
-            Reason::WriteTaskPriority => 17,
+            Reason::WriteTaskPriority => 15,
+            Reason::DebugTrap => 17,
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };
         if let Some(count) = self.counts.get_mut(place) {

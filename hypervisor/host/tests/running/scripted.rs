@@ -79,11 +79,15 @@ impl VirtualCpu for ScriptedCpu {
         false
     }
 
-    fn in_interrupt_shadow(&self) -> bool {
+    fn can_take_interrupt(&self) -> bool {
         false
     }
 
-    fn can_take_interrupt(&self) -> bool {
+    fn write_cr4(&mut self, _: u64) -> bool {
+        true
+    }
+
+    fn in_interrupt_shadow(&self) -> bool {
         false
     }
 
@@ -100,11 +104,6 @@ impl VirtualCpu for ScriptedCpu {
     fn set_cr2(&mut self, _: u64) {}
 
     fn set_xcr0(&mut self, _: u64) {}
-
-    fn write_cr4(&mut self, value: u64) -> bool {
-        self.state.control.cr4 = value;
-        true
-    }
 
     fn task_priority(&self) -> u8 {
         0

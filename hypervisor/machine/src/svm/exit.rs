@@ -5,12 +5,12 @@ use godwit_guest::vcpu::{Exit, MAX_INSTRUCTION_BYTES, NestedFault, Reason};
 
 use super::{capabilities::Capabilities, vmcb::Control};
 
+/// A write of CR8.
+pub const WRITE_CR8: u64 = 0x18;
 /// A read of CR4.
 pub const READ_CR4: u64 = 0x04;
 /// A write of CR4.
 pub const WRITE_CR4: u64 = 0x14;
-/// A write of CR8.
-pub const WRITE_CR8: u64 = 0x18;
 /// #DB.
 pub const DEBUG: u64 = 0x41;
 /// #AC.

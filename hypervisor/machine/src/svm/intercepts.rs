@@ -2,11 +2,7 @@
 
 use bitflags::bitflags;
 
-/// Reads of CR4, in the word at offset 00h.
-pub const READ_CR4: u32 = 1 << 4;
-/// Writes of CR4, there.
-pub const WRITE_CR4: u32 = 1 << (16 + 4);
-/// Writes of CR8, there.
+/// Writes of CR8, in the word at offset 00h.
 pub const WRITE_CR8: u32 = 1 << (16 + 8);
 
 bitflags! {
@@ -92,6 +88,11 @@ bitflags! {
         const RDPRU = 1 << 14;
     }
 }
+
+/// Reads of CR4, in the word at offset 00h.
+pub const CR4_READ: u32 = 1 << 4;
+/// Writes of CR4, there.
+pub const CR4_WRITE: u32 = 1 << 20;
 
 /// #MC is the host's. #DB and #AC are given back to the guest, but not before the processor left it: a guest that raises them
 /// while it delivers them keeps the processor in microcode for ever, interrupts and NMIs held off (CVE-2015-8104 and

@@ -5,7 +5,7 @@ use core::net::SocketAddrV4;
 use arrayvec::ArrayVec;
 use godwit_migration::{Datagram, SourcePhase};
 
-use super::Outgoing;
+use super::{Outgoing, Standing};
 use crate::{
     guests::Ram,
     machine::{Instant, Piece},
@@ -21,8 +21,10 @@ const MAX_PIECES: usize = 17;
 impl Outgoing {
     /// Reads memory and sends what there is room for; `true` where there is more to do at once.
     pub(super) fn stream(&mut self, state: &mut HostState<'_, '_>, now: Instant) -> bool {
-        // A guest that nothing is read from is left alone: whoever takes it stops its CPU.
-        if self.datagrams.is_empty() && self.source.phase() != SourcePhase::Streaming {
+        // A guest that nothing is read from is left alone: whoever takes it stops its CPU. Once the move has ended, whoever is in
+        // its place is another.
+        let reads = !self.datagrams.is_empty() || self.source.phase() == SourcePhase::Streaming;
+        if !reads || self.standing != Standing::UnderWay || self.ending.is_some() {
             return false;
         }
         let HostState { machine, guests, network, .. } = state;

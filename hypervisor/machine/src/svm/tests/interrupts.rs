@@ -66,7 +66,7 @@ fn error_codes_are_for_protected_mode() {
     guest.protect();
     guest.vcpu.inject(Event::GENERAL_PROTECTION);
     guest.run();
-    assert_eq!(guest.injected(), 0x8000_030d, "real mode has no error codes");
+    assert_eq!(guest.injected(), 0x8000_0b0d);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use godwit_guest::cpu::Control;
 use super::{Block, Vcpu};
 use crate::{
     svm::{
-        intercepts::{READ_CR4, WRITE_CR4},
+        intercepts::{CR4_READ, CR4_WRITE},
         state,
         switch::WorldSwitch,
         vmcb::Clean,
@@ -30,17 +30,8 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
     pub(super) fn set_cr4(&mut self, value: u64) {
         self.cr4 = value;
         self.block.vmcb.save_mut(Clean::CONTROL_REGISTERS).cr4 = value | cr4::MCE;
-        let wanted = if value & cr4::MCE == 0 { READ_CR4 | WRITE_CR4 } else { WRITE_CR4 };
-        self.intercept_cr(READ_CR4 | WRITE_CR4, wanted);
-    }
-
-    /// Intercepts `wanted` of the accesses `which` to control registers, and leaves the others as they are.
-    pub(super) fn intercept_cr(&mut self, which: u32, wanted: u32) {
-        let now = self.block.vmcb.control().intercept_cr;
-        let next = now & !which | wanted;
-        if next != now {
-            self.block.vmcb.control_mut(Clean::INTERCEPTS).intercept_cr = next;
-        }
+        let intercepts = if value & cr4::MCE == 0 { CR4_READ | CR4_WRITE } else { CR4_WRITE };
+        self.set_cr_intercepts(CR4_READ | CR4_WRITE, intercepts);
     }
 
     /// A guest's write of CR4; answers whether it is one that raises no #GP (APM vol. 2, 3.1.3).

@@ -19,7 +19,7 @@ use self::nmi::NmiBlocking;
 use super::{
     asid::Residence,
     capabilities::Capabilities,
-    intercepts,
+    intercepts::{self, WRITE_CR8},
     switch::{Crossing, WorldSwitch},
     vmcb::{Clean, NESTED_PAGING, VirtualInterrupt, Vmcb},
 };
@@ -164,13 +164,22 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             .union(VirtualInterrupt::PRIORITY)
             .union(VirtualInterrupt::IGNORE_TASK_PRIORITY);
         let any = wanted == Some(Window::Any);
-        self.intercept_cr(intercepts::WRITE_CR8, if wanted.is_some() { intercepts::WRITE_CR8 } else { 0 });
+        self.set_cr_intercepts(WRITE_CR8, if wanted.is_some() { WRITE_CR8 } else { 0 });
         if self.block.vmcb.control().intercept_first.contains(intercepts::First::VINTR) == any {
             return;
         }
         let control = self.block.vmcb.control_mut(Clean::INTERCEPTS | Clean::VIRTUAL_INTERRUPT);
         control.intercept_first.set(intercepts::First::VINTR, any);
         control.virtual_interrupt.set(WINDOW, any);
+    }
+
+    /// Sets those of the intercepts of control registers that `which` names.
+    fn set_cr_intercepts(&mut self, which: u32, wanted: u32) {
+        let before = self.block.vmcb.control().intercept_cr;
+        let after = before & !which | wanted;
+        if after != before {
+            self.block.vmcb.control_mut(Clean::INTERCEPTS).intercept_cr = after;
+        }
     }
 
     /// Notes how NMIs are held off, and intercepts what will end that.
