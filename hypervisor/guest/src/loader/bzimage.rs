@@ -11,6 +11,7 @@ use crate::{
     GuestAddress,
     description::CommandLine,
     file::{File, read_array},
+    layout::LOW_RAM_END,
 };
 
 /// Bytes of `boot_params`.
@@ -117,7 +118,12 @@ impl BzImage {
         }
         let load = u64_at(&header, field::PREFERRED_ADDRESS);
         let unpacked_bytes = u64::from(u32_at(&header, field::INIT_SIZE));
-        placement.claim("the kernel", load, unpacked_bytes.max(bytes))?;
+        let bytes_taken = unpacked_bytes.max(bytes);
+        placement.claim("the kernel", load, bytes_taken)?;
+        // The entry's own page tables and 32-bit fields of `boot_params` reach no further.
+        if load.saturating_add(bytes_taken) > LOW_RAM_END {
+            return Err(KernelProblem::Unsupported("a bzImage that loads above 3 GiB"));
+        }
         let copy = FileCopy { file: FileRole::Kernel, offset, to: GuestAddress(load), bytes };
         Ok(Self { header, header_end: header_end.min(SETUP_HEADER_END), copy })
     }

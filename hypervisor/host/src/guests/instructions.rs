@@ -75,11 +75,12 @@ pub(super) fn write_msr(machine: &dyn Machine, guest: &mut Guest, now: Now) -> O
 }
 
 /// XSETBV (APM vol. 4): #GP for any register but XCR0, for a value outside the baseline, and outside privilege level 0, which
-/// the processor has checked already.
+/// the processor may not have checked before it stopped.
 pub(super) fn set_extended_control(guest: &mut Guest) -> Outcome {
     let registers = guest.vcpu.registers();
     let (register, value) = (registers.get(General::Rcx) as u32, registers.edx_eax());
-    if register != 0 || !guest.baseline.check_xcr0(value) {
+    let (_, privilege_level) = guest.vcpu.code_segment();
+    if privilege_level != 0 || register != 0 || !guest.baseline.check_xcr0(value) {
         return Outcome::Fault(Event::GENERAL_PROTECTION);
     }
     guest.vcpu.set_xcr0(value);

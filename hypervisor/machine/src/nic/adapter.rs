@@ -18,7 +18,7 @@ use super::{
 use crate::{
     interrupts::vectors,
     memory::table_frames::TableFrames,
-    pci::{ConfigSpace, FunctionAddress, access::ConfigurationSpace, take_over},
+    pci::{ConfigSpace, FunctionAddress, access::ConfigurationSpace, let_use_memory, open_registers},
 };
 
 /// This machine's adapter.
@@ -92,7 +92,10 @@ unsafe fn start<E: fmt::Debug>(
         device: registers(layout.device)?,
     };
     let table = registers(msi_x.table)?;
-    take_over(config, function);
+    // What ran before may have left it working: only when it has forgotten that may it reach memory.
+    open_registers(config, function);
+    windows.reset().map_err(|error| format!("{error}"))?;
+    let_use_memory(config, function);
     if !msi_x.enable(config, &table, apic_id, vectors::NETWORK) {
         return Err(format!("no message can name the boot processor's APIC id {apic_id}"));
     }

@@ -108,15 +108,7 @@ impl<R: Registers> CommonConfiguration<R> {
     /// # Errors
     /// [`StartError::NoReset`]: it may still use the driver's memory.
     pub(super) fn reset(&self) -> Result<(), StartError> {
-        self.0.write_8(DEVICE_STATUS, 0);
-        // The reset is done once this reads as 0 (4.1.4.3.2).
-        for _ in 0..RESET_READS {
-            if self.0.read_8(DEVICE_STATUS) == 0 {
-                return Ok(());
-            }
-            core::hint::spin_loop();
-        }
-        Err(StartError::NoReset)
+        reset(&self.0)
     }
 
     /// Resets the device and agrees on features.
@@ -203,4 +195,20 @@ impl<R: Registers> CommonConfiguration<R> {
     fn add(&self, status: Status) {
         self.0.write_8(DEVICE_STATUS, self.0.read_8(DEVICE_STATUS) | status.bits());
     }
+}
+
+/// As [`CommonConfiguration::reset`], by the registers of the common configuration.
+///
+/// # Errors
+/// [`StartError::NoReset`]: it may still use memory as whoever drove it before told it.
+pub(super) fn reset(common: &impl Registers) -> Result<(), StartError> {
+    common.write_8(DEVICE_STATUS, 0);
+    // The reset is done once this reads as 0 (4.1.4.3.2).
+    for _ in 0..RESET_READS {
+        if common.read_8(DEVICE_STATUS) == 0 {
+            return Ok(());
+        }
+        core::hint::spin_loop();
+    }
+    Err(StartError::NoReset)
 }

@@ -7,7 +7,7 @@ use spin::Mutex;
 
 use super::{
     DeviceMemory, Registers,
-    configuration::{CommonConfiguration, StartError},
+    configuration::{self, CommonConfiguration, StartError},
     features::Features,
     queue::{BrokenRule, Queue},
     receive::{Buffers, ETHERNET_HEADER, Receiver},
@@ -40,6 +40,16 @@ pub struct Windows<R> {
     pub notify_multiplier: u32,
     /// What is special to network devices.
     pub device: R,
+}
+
+impl<R: Registers> Windows<R> {
+    /// Stops whatever the device was told to do before. Until then it must not be let use memory.
+    ///
+    /// # Errors
+    /// [`StartError::NoReset`].
+    pub fn reset(&self) -> Result<(), StartError> {
+        configuration::reset(&self.common)
+    }
 }
 
 /// A queue's notification register.

@@ -41,10 +41,12 @@ pub(super) struct Transmitter<M> {
     awaited: bool,
 }
 
-/// How a queue of `size` entries is shared out: descriptors for each slot, and slots.
+/// How a queue of `size` entries is shared out: descriptors for each slot, and slots; none where the longest frame has more
+/// descriptors than the queue, which no chain may have, in a table of its own neither (2.7.5.3.1).
 fn share(size: u16, indirect: bool) -> (u16, u16) {
     let stride = if indirect { 1 } else { MAX_DESCRIPTORS };
-    (stride, (size / stride).min(MAX_SLOTS))
+    let slots = if size < MAX_DESCRIPTORS { 0 } else { size / stride };
+    (stride, slots.min(MAX_SLOTS))
 }
 
 /// Bytes of memory that the slots need.

@@ -18,9 +18,18 @@ bitflags! {
 /// The command half of the double word; the other half is status, where writing 1 clears.
 const COMMAND: u32 = 0xffff;
 
-/// Lets a driver use `function`: it answers in memory space, may read and write memory, and interrupts by messages only.
-pub fn take_over(config: &impl ConfigSpace, function: FunctionAddress) {
+/// Lets a driver reach `function`'s registers: it answers in memory space, and neither uses memory itself nor interrupts by wire, whatever
+/// ran before left it doing.
+pub fn open_registers(config: &impl ConfigSpace, function: FunctionAddress) {
+    change(config, function, Command::MEMORY | Command::NO_WIRE, Command::BUS_MASTER);
+}
+
+/// Lets `function` read and write memory, and so send interrupts as messages. To be done once the driver has stopped what it was doing.
+pub fn let_use_memory(config: &impl ConfigSpace, function: FunctionAddress) {
+    change(config, function, Command::BUS_MASTER, Command::empty());
+}
+
+fn change(config: &impl ConfigSpace, function: FunctionAddress, on: Command, off: Command) {
     let command = config.read32(function, offset::COMMAND_STATUS) & COMMAND;
-    let wanted = Command::MEMORY | Command::BUS_MASTER | Command::NO_WIRE;
-    config.write32(function, offset::COMMAND_STATUS, command | wanted.bits());
+    config.write32(function, offset::COMMAND_STATUS, command & !off.bits() | on.bits());
 }

@@ -7,7 +7,7 @@ pub use self::{
     address::FunctionAddress,
     bar::{Bar, BarSpace, MAX_BARS, SizedBar, bar_sizes, bars},
     capability::{Capability, MAX_CAPABILITIES, capabilities, capability_id},
-    command::take_over,
+    command::{let_use_memory, open_registers},
     enumerate::{Functions, MAX_FUNCTIONS, enumerate},
     header::{Header, HeaderKind},
 };

@@ -3,7 +3,7 @@
 use godwit_guest::cpu::{Attributes, Control, CpuState, Msrs, Segment, Segments};
 
 use super::vmcb::{Clean, INTERRUPT_SHADOW, SavedSegment, VirtualInterrupt, Vmcb};
-use crate::virtual_cpu::limits::{self, efer};
+use crate::virtual_cpu::limits::{self, cr0, efer};
 
 /// Where the privilege level stands in a segment's attributes.
 const DPL_SHIFT: u32 = 5;
@@ -64,7 +64,9 @@ pub fn load(vmcb: &mut Vmcb, state: &CpuState) {
     save.gdtr = state.gdtr.into();
     save.idtr = state.idtr.into();
     save.cpl = ((ss.attributes & Attributes::DPL).bits() >> DPL_SHIFT) as u8;
-    save.cr0 = control.cr0;
+    // A state at reset has caching off, and a processor obeys: all of the guest's memory would be uncached. Nothing that a guest can
+    // see needs that (KVM clears the bits likewise).
+    save.cr0 = control.cr0 & !(cr0::CD | cr0::NW);
     save.cr2 = control.cr2;
     save.cr3 = control.cr3;
     save.cr4 = control.cr4;

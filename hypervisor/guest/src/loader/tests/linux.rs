@@ -103,6 +103,14 @@ fn kernels_that_cannot_boot_here_are_refused() {
 }
 
 #[test]
+fn a_kernel_that_loads_into_high_memory_is_refused() {
+    for address in [4u64 << 30, 6 << 30] {
+        let error = refusal(8 << 10, &with(0x258, address.to_le_bytes()), None);
+        assert!(error.contains("loads above 3 GiB"), "{error}");
+    }
+}
+
+#[test]
 fn a_long_setup_header_is_cut_to_the_page_of_parameters() {
     let (ram, cpu) = load(64, &with(0x201, [0xff]), None);
     let page = cpu.registers.get(General::Rsi);

@@ -10,7 +10,7 @@ use crate::{
         capability::{self, Layout, NoLayout, Window},
         msi_x::MsiX,
     },
-    pci::{ConfigSpace, FunctionAddress, take_over},
+    pci::{ConfigSpace, FunctionAddress, let_use_memory, open_registers},
 };
 
 const AT: FunctionAddress = match FunctionAddress::new(0, 0, 2, 0) {
@@ -204,10 +204,13 @@ fn an_interrupt_table_that_is_not_there_is_none() {
 }
 
 #[test]
-fn a_function_is_taken_over_without_touching_its_status() {
+fn a_function_uses_memory_only_when_it_is_let_and_keeps_its_status() {
     let config = Config::new();
-    config.write32(AT, 4, 1);
-    take_over(&config, AT);
+    // Ports, and bus mastering as whatever ran before left it.
+    config.write32(AT, 4, 0b101);
+    open_registers(&config, AT);
+    assert_eq!(config.read32(AT, 4), 0x10_0403);
+    let_use_memory(&config, AT);
     assert_eq!(config.read32(AT, 4), 0x10_0407);
 }
 

@@ -29,10 +29,24 @@ fn the_device_is_set_up_step_by_step() {
 }
 
 #[test]
+fn a_device_can_be_stopped_before_it_is_driven() {
+    let device = Pretended::new(Knobs::default());
+    assert_eq!(device.windows().reset(), Ok(()));
+    assert_eq!(device.shared().statuses, [0]);
+    let device = Pretended::new(Knobs { resets: 0, ..Knobs::default() });
+    assert_eq!(device.windows().reset(), Err(StartError::NoReset));
+}
+
+#[test]
 fn sizes_are_powers_of_two_within_what_is_allowed() {
-    for (largest, used) in [(16, 16), (100, 64), (256, 256), (1024, 256), (u16::MAX, 256)] {
-        let (_, device) = started(Knobs { sizes: [largest, largest], ..Knobs::default() });
-        assert_eq!(device.shared().queues.map(|queue| queue.size), [used, used], "{largest}");
+    for (largest, used) in [
+        ([16, 32], [16, 32]),
+        ([100, 63], [64, 32]),
+        ([256, 256], [256, 256]),
+        ([1024, u16::MAX], [256, 256]),
+    ] {
+        let (_, device) = started(Knobs { sizes: largest, ..Knobs::default() });
+        assert_eq!(device.shared().queues.map(|queue| queue.size), used, "{largest:?}");
     }
 }
 
@@ -80,6 +94,8 @@ fn what_cannot_be_driven_says_why_and_is_let_go() {
         (Knobs { sizes: [0, 256], ..good }, StartError::Queue(0)),
         (Knobs { sizes: [8, 256], ..good }, StartError::Queue(0)),
         (Knobs { sizes: [256, 0], ..good }, StartError::Queue(1)),
+        // The longest frame has 19 descriptors.
+        (Knobs { sizes: [256, 16], ..good }, StartError::Queue(1)),
         (
             Knobs { features: without(Features::INDIRECT).features, sizes: [256, 16], ..good },
             StartError::Queue(1),

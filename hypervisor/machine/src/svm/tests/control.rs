@@ -2,7 +2,7 @@
 
 use godwit_guest::{
     cpu::CpuState,
-    vcpu::{StateError, VirtualCpu},
+    vcpu::{StateError, VirtualCpu, Window},
 };
 
 use super::{ALL, fake::Guest};
@@ -39,6 +39,18 @@ fn machine_checks_never_shut_the_processor_down() {
         assert_eq!(guest.vcpu.system().control.cr4, cr4, "what the guest reads");
         assert_eq!(guest.vcpu.state().control.cr4, cr4, "what is saved");
     }
+}
+
+#[test]
+fn cr4_and_the_window_share_a_word() {
+    let mut guest = Guest::new(ALL);
+    guest.vcpu.request_window(Some(Window::Class(5)));
+    assert!(guest.vcpu.write_cr4(MCE));
+    guest.run();
+    assert_eq!(guest.entered().vmcb.control().intercept_cr, WRITE | 1 << 24);
+    guest.vcpu.request_window(None);
+    guest.run();
+    assert_eq!(guest.entered().vmcb.control().intercept_cr, WRITE);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn the_first_entry_has_all_that_the_processor_needs() {
     assert_eq!(control.event_injection, 0);
     let save = entered.vmcb.save();
     assert_eq!((save.cs.base, save.rip, save.rflags), (0xffff_0000, 0xfff0, 2));
-    assert_eq!((save.cr0, save.efer, save.g_pat), (0x6000_0010, 1 << 12, 0x0007_0406_0007_0406));
+    assert_eq!((save.cr0, save.efer, save.g_pat), (0x10, 1 << 12, 0x0007_0406_0007_0406));
     assert_eq!((save.dr6, save.dr7), (0xffff_0ff0, 0x400));
 }
 

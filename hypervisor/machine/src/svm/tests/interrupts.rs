@@ -24,6 +24,10 @@ impl Guest {
         self.entered().vmcb.control().intercept_first.contains(intercept)
     }
 
+    fn intercepts_cr8(&self) -> bool {
+        self.entered().vmcb.control().intercept_cr & 1 << 24 != 0
+    }
+
     /// Runs it until an exit that cuts the delivery in `info` off.
     fn cut_off(&mut self, info: u64) {
         self.leave(move |vmcb, _| {
@@ -141,7 +145,7 @@ fn a_window_is_a_virtual_interrupt_that_is_never_delivered() {
     assert!(wanted.contains(VirtualInterrupt::PENDING | VirtualInterrupt::IGNORE_TASK_PRIORITY));
     assert!(wanted.contains(VirtualInterrupt::PRIORITY | VirtualInterrupt::MASKING));
     assert!(guest.intercepts(First::VINTR));
-    assert_eq!(guest.entered().vmcb.control().intercept_cr, 1 << 24, "a write of CR8 comes first");
+    assert!(guest.intercepts_cr8(), "a write of CR8 comes first");
     assert_eq!(guest.exit(exit::VINTR).reason, Reason::InterruptWindow);
     guest.run();
     assert!(!guest.intercepts(First::VINTR), "it opens once");
@@ -156,12 +160,12 @@ fn a_window_of_a_class_is_a_write_of_cr8() {
     guest.run();
     let entered = guest.entered().vmcb;
     assert_eq!(entered.control().virtual_interrupt, VirtualInterrupt::MASKING);
-    assert_eq!(entered.control().intercept_cr, 1 << 24);
+    assert!(guest.intercepts_cr8());
     assert!(!guest.intercepts(First::VINTR));
     assert_eq!(guest.exit(exit::WRITE_CR8).reason, Reason::WriteTaskPriority);
     guest.vcpu.request_window(None);
     guest.run();
-    assert_eq!(guest.entered().vmcb.control().intercept_cr, 0);
+    assert!(!guest.intercepts_cr8());
 }
 
 #[test]
@@ -253,6 +257,28 @@ fn what_was_being_delivered_comes_before_the_exception_that_cut_it_off() {
         control.exit_interrupt_info = 0x8000_00ec;
     });
     assert_eq!(guest.vcpu.state().pending, Some(TIMER));
+}
+
+#[test]
+fn a_trap_that_cut_a_delivery_off_comes_behind_it() {
+    let mut guest = Guest::new(ALL);
+    guest.leave(|vmcb, _| {
+        let control = vmcb.control_mut(Clean::empty());
+        control.exit_code = exit::DEBUG;
+        control.exit_interrupt_info = 0x8000_00ec;
+    });
+    assert_eq!(guest.vcpu.state().pending, Some(TIMER));
+    guest.run();
+    assert_eq!(guest.injected(), 0x8000_00ec);
+    // What the exit behind it raises comes first.
+    guest.vcpu.inject(Event::GENERAL_PROTECTION);
+    guest.run();
+    assert_eq!(guest.injected(), 0x8000_030d, "real mode has no error codes");
+    assert_eq!(guest.vcpu.state().pending, Some(DEBUG));
+    guest.run();
+    assert_eq!(guest.injected(), 0x8000_0301);
+    guest.run();
+    assert_eq!(guest.injected(), 0);
 }
 
 #[test]

@@ -43,6 +43,8 @@ prop_compose! {
         ] = words;
         // SVME is the host's: a guest never has it.
         control.efer &= !(1 << 12);
+        // Caching stays on.
+        control.cr0 &= !(0b11 << 29);
         control.cr8 = cr8;
         state.interrupt_shadow = shadow;
         state
@@ -76,4 +78,13 @@ fn the_privilege_level_is_the_dpl_of_ss() {
     // SYSRET leaves SS as it was; the processor's own word counts.
     vmcb.save_mut(Clean::empty()).cpl = 0;
     assert_eq!(store(&vmcb).segments.ss.attributes, Attributes(0x93));
+}
+
+#[test]
+fn no_guest_runs_uncached() {
+    let mut state = CpuState::default();
+    state.control.cr0 = 0x6000_0010;
+    let mut vmcb = Vmcb::zero();
+    load(&mut vmcb, &state);
+    assert_eq!(vmcb.save().cr0, 0x10);
 }

@@ -31,7 +31,7 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             return Exit { reason: Reason::Refused { detail }, next_rip: None, instruction: None };
         };
         self.prepare(tables, assignment);
-        let event = self.pending.take();
+        let event = self.pending.take().or_else(|| self.trap_behind.take());
         let injected = self.inject_now(event);
         let Block { vmcb, extended_state } = &mut *self.block;
         self.switch.enter(vmcb, extended_state, &mut self.crossing);
@@ -148,8 +148,13 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         }
     }
 
-    /// Gives an exception back to the guest. What was being delivered when it arose comes first: a fault will be raised again.
+    /// Gives an exception back to the guest. What was being delivered when it arose comes first. A fault will be raised again then; a
+    /// #DB that arises so is a trap, and waits.
     fn reflect(&mut self, exception: Event) {
-        self.pending.get_or_insert(exception);
+        match self.pending {
+            None => self.pending = Some(exception),
+            Some(_) if exception == Event::DEBUG => self.trap_behind = Some(exception),
+            Some(_) => {}
+        }
     }
 }

@@ -94,6 +94,9 @@ pub struct Vcpu<B, S> {
     residence: Option<Residence>,
     /// To be delivered at the next entry.
     pending: Option<Event>,
+    /// To be delivered at the entry after that: a #DB that arose while `pending` was being delivered. It is a trap, which nothing
+    /// raises again.
+    trap_behind: Option<Event>,
     nmi: NmiBlocking,
 }
 
@@ -122,6 +125,7 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             stale: true,
             residence: None,
             pending: None,
+            trap_behind: None,
             nmi: NmiBlocking::None,
         };
         vcpu.load(&reset::state(&setup.format));
@@ -143,6 +147,7 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         self.debug_control = state.msrs.debug_control;
         self.tsc_offset = state.tsc.wrapping_sub(self.switch.tsc());
         self.pending = state.pending;
+        self.trap_behind = None;
         self.set_window(None);
         self.set_nmi_blocking(if state.nmi_blocked { NmiBlocking::UntilIret } else { NmiBlocking::None });
         // Translations of the state before are none of this one.

@@ -46,7 +46,7 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
         state.fpu = self.block.extended_state.to_bytes(&self.setup.format, self.crossing.xcr0);
         state.tsc = self.guest_tsc();
         state.nmi_blocked = self.nmi != NmiBlocking::None;
-        state.pending = self.pending;
+        state.pending = self.pending.or(self.trap_behind);
         state
     }
 
