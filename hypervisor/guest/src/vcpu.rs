@@ -33,6 +33,8 @@ pub enum Event {
 impl Event {
     /// #GP(0).
     pub const GENERAL_PROTECTION: Self = Self::Exception { vector: 13, error_code: Some(0) };
+    /// #DB.
+    pub const DEBUG: Self = Self::Exception { vector: 1, error_code: None };
     /// #UD.
     pub const INVALID_OPCODE: Self = Self::Exception { vector: 6, error_code: None };
 }
@@ -71,6 +73,12 @@ pub enum Reason {
     WriteTaskPriority,
     /// XSETBV.
     SetExtendedControl,
+    /// MOV from CR4, where the guest's differs from the processor's: to be decoded and emulated.
+    ReadCr4,
+    /// MOV to CR4: to be decoded and emulated.
+    WriteCr4,
+    /// INT1 (ICEBP): deliver #DB behind it.
+    DebugTrap,
     /// WBINVD or INVD: nothing to do but to go on.
     CacheFlush,
     /// An instruction that the guest's CPUID does not offer: deliver #UD.
@@ -216,6 +224,10 @@ pub trait VirtualCpu: Send {
 
     /// XCR0; the caller has checked it against the guest's baseline.
     fn set_xcr0(&mut self, value: u64);
+
+    /// Carries out the guest's own write of CR4. `false`: the guest's baseline does not offer a bit of `value`, or long mode
+    /// forbids it; nothing changed, and the write raises #GP(0).
+    fn write_cr4(&mut self, value: u64) -> bool;
 
     /// The task priority as CR8 has it, 4 bits.
     fn task_priority(&self) -> u8;

@@ -2,7 +2,10 @@
 
 use alloc::boxed::Box;
 
-use godwit_guest::vcpu::{VcpuError, VirtualCpu};
+use godwit_guest::{
+    baseline::Baseline,
+    vcpu::{VcpuError, VirtualCpu},
+};
 use godwit_host::{
     Machine,
     description::Description,
@@ -79,8 +82,8 @@ impl Machine for Hardware {
         self.network.as_ref().map(|adapter| adapter as &dyn NetworkDevice)
     }
 
-    fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
-        vendor::create()
+    fn create_vcpu(&self, baseline: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
+        vendor::create(baseline)
     }
 
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {

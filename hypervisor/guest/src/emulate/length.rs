@@ -145,6 +145,7 @@ impl Place {
 /// The length of the instruction that `reason` names, if it stands there without prefixes.
 fn plain_length(reason: Reason, bytes: &[u8]) -> Option<usize> {
     Some(match (reason, bytes) {
+        (Reason::DebugTrap, [0xf1, ..]) => 1,
         (Reason::Halt, [0xf4, ..]) => 1,
         (Reason::Cpuid, [0x0f, 0xa2, ..])
         | (Reason::ReadMsr, [0x0f, 0x32, ..])

@@ -17,6 +17,7 @@
 
 mod arithmetic;
 mod bits;
+mod control;
 mod cpu;
 mod error;
 mod execute;
@@ -34,6 +35,7 @@ mod string;
 mod task_priority;
 pub mod walk;
 
+pub use control::control_register;
 pub use error::{Bytes, EmulateError};
 pub use fault::Fault;
 pub use fetch::fetch;

@@ -35,6 +35,9 @@ pub(crate) struct FakeCpu {
 }
 
 impl FakeCpu {
+    /// What it takes in CR4.
+    pub(crate) const CR4_MASK: u64 = 0x1_0000_00ff;
+
     fn flat(attributes: u16) -> Segment {
         Segment {
             selector: 8,
@@ -126,6 +129,13 @@ impl VirtualCpu for FakeCpu {
         self.cr2 = Some(address);
     }
     fn set_xcr0(&mut self, _: u64) {}
+    fn write_cr4(&mut self, value: u64) -> bool {
+        let taken = value & !Self::CR4_MASK == 0;
+        if taken {
+            self.system.control.cr4 = value;
+        }
+        taken
+    }
     fn task_priority(&self) -> u8 {
         0
     }

@@ -20,6 +20,8 @@ fn plain_forms_and_prefixed_ones() {
         (&[0x0f, 0x32], Reason::ReadMsr),
         (&[0x0f, 0x30], Reason::WriteMsr),
         (&[0xf4], Reason::Halt),
+        (&[0xf1], Reason::DebugTrap),
+        (&[0x66, 0xf1], Reason::DebugTrap),
         (&[0x0f, 0x01, 0xd9], Reason::Hypercall),
         (&[0x0f, 0x01, 0xc1], Reason::Hypercall),
         (&[0x0f, 0x01, 0xd1], Reason::SetExtendedControl),

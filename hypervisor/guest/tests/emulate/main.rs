@@ -2,6 +2,7 @@
 
 mod accesses;
 mod arithmetic;
+mod control;
 mod fake;
 mod faults;
 mod garbage;

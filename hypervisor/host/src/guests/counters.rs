@@ -3,7 +3,7 @@
 use godwit_guest::vcpu::Reason;
 
 /// Names of what is counted, in the order of [`ExitCounters::counts`].
-const EXIT_NAMES: [&str; 16] = [
+const EXIT_NAMES: [&str; 18] = [
     "host",
     "window",
     "cpuid",
@@ -20,6 +20,8 @@ const EXIT_NAMES: [&str; 16] = [
     "fatal",
     "absent memory",
     "task priority",
+    "cr4",
+    "int1",
 ];
 /// Place of MMIO in [`EXIT_NAMES`].
 const MMIO: usize = 7;
@@ -64,8 +66,10 @@ impl ExitCounters {
             Reason::Hypercall => 9,
             Reason::SetExtendedControl => 10,
             Reason::CacheFlush => 11,
+            Reason::ReadCr4 | Reason::WriteCr4 => 16,
             Reason::NotOffered => 12,
             Reason::WriteTaskPriority => 15,
+            Reason::DebugTrap => 17,
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };
         if let Some(count) = self.counts.get_mut(place) {

@@ -30,6 +30,8 @@ pub(super) enum Next {
 pub(super) enum Outcome {
     /// It is done: go on behind it.
     Done,
+    /// It is done, and causes an event behind it.
+    Trap(Event),
     /// It causes an event instead.
     Fault(Event),
     /// RIP is where it has to be already.
@@ -90,6 +92,12 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
             }
         }
         Reason::SetExtendedControl => instructions::set_extended_control(guest),
+        Reason::ReadCr4 | Reason::WriteCr4 => {
+            let Guest { ram, vcpu, .. } = guest;
+            let result = emulate::control_register(vcpu.as_mut(), &ram.door(machine.memory()), exit);
+            return emulated(guest, result);
+        }
+        Reason::DebugTrap => Outcome::Trap(Event::DEBUG),
         Reason::CacheFlush => Outcome::Done,
         Reason::NotOffered => Outcome::Fault(Event::INVALID_OPCODE),
         Reason::Shutdown => return Next::End(End::TripleFault { rip: guest.vcpu.registers().rip }),
@@ -109,11 +117,14 @@ fn finish(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, outcome: Outcom
             guest.vcpu.inject(event);
             Next::Run
         }
-        Outcome::Done => {
+        Outcome::Done | Outcome::Trap(_) => {
             let Guest { ram, vcpu, known_code, .. } = guest;
             match known_code.next_rip(vcpu.as_mut(), &ram.door(machine.memory()), exit) {
                 Ok(next_rip) => {
                     vcpu.advance_to(next_rip);
+                    if let Outcome::Trap(event) = outcome {
+                        vcpu.inject(event);
+                    }
                     Next::Run
                 }
                 Err(error) => not_carried_out(guest, &error),

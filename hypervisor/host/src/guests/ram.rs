@@ -37,6 +37,11 @@ impl Ram {
         self.segments.push(Segment { start, run });
     }
 
+    /// Adds what `other` has. [`sort`](Self::sort) before anything else.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.segments.append(&mut other.segments);
+    }
+
     /// Brings the runs into the order of their guest frames.
     pub(crate) fn sort(&mut self) {
         self.segments.sort_unstable_by_key(|segment| segment.start);

@@ -230,7 +230,7 @@ impl StartTask {
         baseline.satisfied_by(&HostLeaves(machine)).map_err(StartError::Baseline)?;
         let config = board_config(&self.description, machine);
         let clock = GuestClock::showing(machine, Now { time: GuestTime(0), tsc: 0 });
-        let mut vcpu = machine.create_vcpu()?;
+        let mut vcpu = machine.create_vcpu(baseline)?;
         vcpu.set_state(&plan.cpu)?;
         vcpu.set_tsc_offset(clock.tsc_offset());
         let parts =

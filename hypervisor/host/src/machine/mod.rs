@@ -6,7 +6,10 @@ mod network;
 use alloc::boxed::Box;
 use core::{fmt, time::Duration};
 
-use godwit_guest::vcpu::{VcpuError, VirtualCpu};
+use godwit_guest::{
+    baseline::Baseline,
+    vcpu::{VcpuError, VirtualCpu},
+};
 
 use crate::description::Description;
 
@@ -155,11 +158,11 @@ pub trait Machine: Sync {
     /// The network adapter, where there is one.
     fn network(&self) -> Option<&dyn NetworkDevice>;
 
-    /// A new virtual CPU in its reset state.
+    /// A new virtual CPU in its reset state, which takes no state that `baseline` does not offer.
     ///
     /// # Errors
     /// [`VcpuError`] with the reason: the processor cannot, or memory is short.
-    fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError>;
+    fn create_vcpu(&self, baseline: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError>;
 
     /// CPUID of the CPU that asks: EAX, EBX, ECX, EDX.
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];

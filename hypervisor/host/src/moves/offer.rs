@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use godwit_frames::{CpuFrames, Mobility, Order};
+use godwit_frames::{AllocateError, CpuFrames, FrameRun, Mobility, Order};
 use godwit_guest::{
     GuestFrame,
     baseline::Baseline,
@@ -131,32 +131,77 @@ pub(super) fn reserve(offer: &Offer, frames: &mut CpuFrames<'_, '_>) -> Result<R
 
 fn reserve_leaves(leaves: &LeafRun, frames: &mut CpuFrames<'_, '_>, ram: &mut Ram) -> Result<(), Refusal> {
     let order = Order::new(leaves.order).unwrap_or(Order::FRAME);
-    let size = Size::from_bytes(order.bytes());
-    let too_little = || {
-        let short =
-            format!("{} runs of {size} in one piece are needed, and fewer are free here", leaves.leaves);
-        (RefuseCode::Memory, short)
-    };
-    let runs = frames
-        .allocate_runs::<MAX_RUNS>(leaves.frames(), order, MAX_RUNS, Mobility::Movable)
-        .map_err(|_| {
-            (
-                RefuseCode::Memory,
-                format!("{} are needed, and less is free here", Size::from_frames(leaves.frames())),
-            )
-        })?;
-    let fits =
-        |start: u64, count: u64| start.is_multiple_of(order.frames()) && count.is_multiple_of(order.frames());
-    let had: u64 = runs
-        .iter()
-        .filter(|run| fits(run.start().number(), run.frames()))
-        .map(|run| run.frames() / order.frames())
-        .sum();
-    let mut start = leaves.start;
-    for run in runs {
-        let next = GuestFrame(start.0 + run.frames());
-        ram.push(start, run);
-        start = next;
+    // At once, in as few runs as there are.
+    if take(leaves.start, leaves.leaves, order, frames, ram).is_ok() {
+        return Ok(());
     }
-    if had < u64::from(leaves.leaves) { Err(too_little()) } else { Ok(()) }
+    // Those may be too many for one request. In parts that have no more leaves than a request may have runs, whatever is
+    // free is found.
+    let mut done = 0;
+    while done < leaves.leaves {
+        let part = (leaves.leaves - done).min(MAX_RUNS as u32);
+        let start = GuestFrame(leaves.start.0 + u64::from(done) * order.frames());
+        take(start, part, order, frames, ram).map_err(|short| {
+            let needed = match short {
+                Short::Memory => format!("{} are needed, and less is", Size::from_frames(leaves.frames())),
+                Short::Pieces => {
+                    let size = Size::from_bytes(order.bytes());
+                    format!("{} runs of {size} in one piece are needed, and fewer are", leaves.leaves)
+                }
+            };
+            (RefuseCode::Memory, format!("{needed} free here"))
+        })?;
+        done += part;
+    }
+    Ok(())
 }
+
+/// What there is too little of.
+enum Short {
+    /// Free memory.
+    Memory,
+    /// Free memory in pieces as large as the leaves.
+    Pieces,
+}
+
+/// Takes runs for `count` leaves of `order` from guest frame `start` on, each leaf within a run and aligned.
+///
+/// # Errors
+/// [`Short`]; nothing was taken.
+fn take(
+    start: GuestFrame,
+    count: u32,
+    order: Order,
+    frames: &mut CpuFrames<'_, '_>,
+    ram: &mut Ram,
+) -> Result<(), Short> {
+    let wanted = u64::from(count) * order.frames();
+    let runs =
+        frames.allocate_runs::<MAX_RUNS>(wanted, order, MAX_RUNS, Mobility::Movable).map_err(|error| {
+            match error {
+                AllocateError::Scattered { had_runs: MAX_RUNS, .. } => Short::Pieces,
+                _ => Short::Memory,
+            }
+        })?;
+    let fits = |run: &FrameRun| {
+        run.start().number().is_multiple_of(order.frames()) && run.frames().is_multiple_of(order.frames())
+    };
+    let all_fit = runs.iter().all(fits);
+    let mut taken = Ram::default();
+    let mut next = start;
+    for run in runs {
+        let end = GuestFrame(next.0 + run.frames());
+        taken.push(next, run);
+        next = end;
+    }
+    if all_fit {
+        ram.append(taken);
+        Ok(())
+    } else {
+        taken.free(frames);
+        Err(Short::Pieces)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -265,7 +265,7 @@ impl Machine for FakeMachine {
         self.network.map(|adapter| adapter as &dyn NetworkDevice)
     }
 
-    fn create_vcpu(&self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
+    fn create_vcpu(&self, _: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
         if self.runs_guests {
             Ok(Box::new(ScriptedCpu::until(self.guest_runs)))
         } else {

@@ -229,7 +229,7 @@ fn a_guest_that_switches_itself_off_while_it_leaves_is_cleared_away() {
     // Nobody hears the offer, and the guest runs meanwhile.
     pair.wire.cut_after(0);
     let said = pair.ask(NORTH, "send web-1 south");
-    assert!(said.contains("waited too long for HELLO"), "{said}");
+    assert!(said.contains("web-1 stays here") && said.contains("waited too long for HELLO"), "{said}");
     let shown = pair.ask(NORTH, "guest web-1");
     assert!(shown.contains("it switched itself off"), "{shown}");
     assert_eq!(pair.free_frames(), pair.free);

@@ -87,6 +87,14 @@ impl VirtualCpu for ScriptedCpu {
         false
     }
 
+    fn write_cr4(&mut self, _: u64) -> bool {
+        true
+    }
+
+    fn in_interrupt_shadow(&self) -> bool {
+        false
+    }
+
     fn can_take_nmi(&self) -> bool {
         false
     }

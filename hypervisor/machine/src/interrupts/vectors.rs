@@ -58,6 +58,12 @@ pub const fn exception_name(vector: u8) -> &'static str {
     }
 }
 
+/// Whether a guest can have this exception: those that every processor has (APM vol. 2, table 8-1). The later ones belong to
+/// features that no guest is offered.
+pub const fn is_guest_exception(vector: u8) -> bool {
+    matches!(vector, 0..=1 | 3..=8 | 10..=14 | 16..=19)
+}
+
 /// Whether the processor pushes an error code for this exception (APM vol. 2, table 8-1).
 pub const fn has_error_code(vector: u8) -> bool {
     matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30)

@@ -151,16 +151,19 @@ impl<M: DeviceMemory> Transmitter<M> {
                 _ => return Err(BrokenRule::NotGiven { id }),
             }
         }
-        if self.awaited && !self.free.is_empty() {
-            self.awaited = false;
-            self.queue.silence();
-        }
         Ok(())
     }
 
-    /// Whether somebody waits for room and the device has sent something since.
-    pub(super) fn has_room_for_waiter(&self) -> bool {
-        self.awaited && self.queue.has_used()
+    /// Whether somebody waits for room and there is some, or will be once what the device has sent is taken back. It is said
+    /// once; until then the device is asked for an interrupt. Only this ends the wait: another sender who takes
+    /// slots back meanwhile knows nothing of who sleeps.
+    pub(super) fn has_room_for_waiter(&mut self) -> bool {
+        let has_room = self.awaited && (!self.free.is_empty() || self.queue.arm());
+        if has_room {
+            self.awaited = false;
+            self.queue.silence();
+        }
+        has_room
     }
 
     /// Frames that the device holds.

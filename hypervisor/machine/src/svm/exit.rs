@@ -7,6 +7,10 @@ use super::{capabilities::Capabilities, vmcb::Control};
 
 /// A write of CR8.
 pub const WRITE_CR8: u64 = 0x18;
+/// A read of CR4.
+pub const READ_CR4: u64 = 0x04;
+/// A write of CR4.
+pub const WRITE_CR4: u64 = 0x14;
 /// #DB.
 pub const DEBUG: u64 = 0x41;
 /// #AC.
@@ -45,6 +49,8 @@ pub const VMRUN: u64 = 0x80;
 pub const VMMCALL: u64 = 0x81;
 /// SKINIT; from [`VMLOAD`](0x82) on the codes are SVM's own instructions.
 pub const SKINIT: u64 = 0x86;
+/// INT1.
+pub const ICEBP: u64 = 0x88;
 /// WBINVD.
 pub const WBINVD: u64 = 0x89;
 /// MONITOR.
@@ -79,6 +85,8 @@ pub fn decode(control: &Control, capabilities: &Capabilities, refused: &'static 
 fn reason(control: &Control) -> Reason {
     match control.exit_code {
         INTR | NMI | INIT | IRET | MACHINE_CHECK | DEBUG | ALIGNMENT_CHECK | RDPMC => Reason::Host,
+        READ_CR4 => Reason::ReadCr4,
+        WRITE_CR4 => Reason::WriteCr4,
         VINTR => Reason::InterruptWindow,
         WRITE_CR8 => Reason::WriteTaskPriority,
         CPUID => Reason::Cpuid,
@@ -89,6 +97,7 @@ fn reason(control: &Control) -> Reason {
         NESTED_FAULT => Reason::NestedFault(nested_fault(control)),
         VMMCALL => Reason::Hypercall,
         XSETBV => Reason::SetExtendedControl,
+        ICEBP => Reason::DebugTrap,
         INVD | WBINVD => Reason::CacheFlush,
         INVLPGA | VMRUN..=SKINIT | MONITOR..=MWAIT_ARMED | RDPRU => Reason::NotOffered,
         SHUTDOWN => Reason::Shutdown,

@@ -3,7 +3,10 @@
 use alloc::boxed::Box;
 
 use godwit_frames::{FrameRun, Frames, Mobility, Order};
-use godwit_guest::vcpu::{VcpuError, VirtualCpu};
+use godwit_guest::{
+    baseline::Baseline,
+    vcpu::{VcpuError, VirtualCpu},
+};
 
 use super::{
     capabilities::Capabilities,
@@ -49,16 +52,16 @@ impl Host {
         enable::this_cpu(frames, &self.setup)
     }
 
-    /// A new virtual CPU in its reset state.
+    /// A new virtual CPU in its reset state, held to `baseline`.
     ///
     /// # Errors
     /// [`VcpuError`] with the reason.
-    pub fn create(&'static self) -> Result<Box<dyn VirtualCpu>, VcpuError> {
+    pub fn create(&'static self, baseline: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
         if !enable::is_enabled() {
             return Err(VcpuError("SVM is not enabled on this host CPU"));
         }
         let block = FrameBlock::new(self.frames, pair(self.frames).map_err(VcpuError)?);
-        Ok(Box::new(Vcpu::new(&self.setup, block, ThisCpu::new(&self.setup))))
+        Ok(Box::new(Vcpu::new(&self.setup, baseline, block, ThisCpu::new(&self.setup))))
     }
 }
 

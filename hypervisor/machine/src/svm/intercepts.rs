@@ -1,4 +1,4 @@
-//! What ends a guest's run (APM vol. 2, table B-1, offsets 08h to 10h).
+//! What ends a guest's run (APM vol. 2, table B-1, offsets 00h to 10h).
 
 use bitflags::bitflags;
 
@@ -72,6 +72,8 @@ bitflags! {
         const CLGI = 1 << 5;
         /// SKINIT.
         const SKINIT = 1 << 6;
+        /// INT1, which raises #DB past the intercept of #DB.
+        const ICEBP = 1 << 8;
         /// WBINVD and WBNOINVD.
         const WBINVD = 1 << 9;
         /// MONITOR and MONITORX.
@@ -86,6 +88,11 @@ bitflags! {
         const RDPRU = 1 << 14;
     }
 }
+
+/// Reads of CR4, in the word at offset 00h.
+pub const CR4_READ: u32 = 1 << 4;
+/// Writes of CR4, there.
+pub const CR4_WRITE: u32 = 1 << 20;
 
 /// #MC is the host's. #DB and #AC are given back to the guest, but not before the processor left it: a guest that raises them
 /// while it delivers them keeps the processor in microcode for ever, interrupts and NMIs held off (CVE-2015-8104 and

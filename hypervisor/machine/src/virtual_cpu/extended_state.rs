@@ -41,6 +41,11 @@ pub const PKRU: u64 = 1 << 9;
 /// What guests can be given: neither MPX, which is gone, nor AMX, whose tiles take two frames more.
 const OFFERED: u64 = X87 | SSE | AVX | AVX512 | PKRU;
 
+/// MXCSR in an area, or `None` where that is too short.
+pub fn mxcsr(bytes: &[u8]) -> Option<u32> {
+    u32_at(bytes, MXCSR.start)
+}
+
 /// MXCSR at reset.
 const MXCSR_AT_RESET: u32 = 0x1f80;
 /// MXCSR bits of a processor that names none (APM vol. 2, 11.4.4).
@@ -135,7 +140,7 @@ impl Format {
         if self.bytes(present) > bytes.len() {
             return Err(StateError("the FPU area is shorter than its components"));
         }
-        if u32_at(bytes, MXCSR.start).unwrap_or(u32::MAX) & !self.mxcsr_mask != 0 {
+        if mxcsr(bytes).unwrap_or(u32::MAX) & !self.mxcsr_mask != 0 {
             return Err(StateError("MXCSR has bits that this processor does not"));
         }
         Ok(())

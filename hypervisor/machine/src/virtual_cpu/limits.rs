@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 
 use godwit_guest::{
+    baseline::Baseline,
     cpu::{Control, CpuState, Debug, Msrs, Registers, Segments},
     vcpu::{Event, StateError},
 };
 
-use super::extended_state::Format;
+use super::extended_state::{self, Format};
 use crate::{features::Processor, interrupts::vectors};
 
 /// CR0 (APM vol. 2, 3.1.1).
@@ -23,8 +24,23 @@ pub mod cr0 {
     pub const DEFINED: u64 = 0xe005_003f;
 }
 
-/// CR4.PAE (APM vol. 2, 3.1.3).
-pub const CR4_PAE: u64 = 1 << 5;
+/// CR4 (APM vol. 2, 3.1.3).
+pub mod cr4 {
+    /// Page size extensions.
+    pub const PSE: u64 = 1 << 4;
+    /// Physical address extensions.
+    pub const PAE: u64 = 1 << 5;
+    /// Machine checks.
+    pub const MCE: u64 = 1 << 6;
+    /// Global pages.
+    pub const PGE: u64 = 1 << 7;
+    /// Supervisor-mode execution prevention.
+    pub const SMEP: u64 = 1 << 20;
+    /// Supervisor-mode access prevention.
+    pub const SMAP: u64 = 1 << 21;
+    /// What translations depend on.
+    pub const FLUSHING: u64 = PSE | PAE | PGE | SMEP | SMAP;
+}
 
 /// EFER (APM vol. 2, 3.1.7).
 pub mod efer {
@@ -131,7 +147,8 @@ impl Limits {
             .or_else(|| {
                 (!format.takes_xcr0(state.control.xcr0)).then_some("XCR0 is not one this processor takes")
             })
-            .or_else(|| state.pending.and_then(event_error));
+            .or_else(|| privilege_error(state))
+            .or_else(|| state.pending.and_then(|event| event_error(event, state.control.cr0 & cr0::PE != 0)));
         error.map_or_else(|| format.check(&state.fpu), |why| Err(StateError(why)))
     }
 
@@ -147,7 +164,7 @@ impl Limits {
             (cr4 & !self.cr4 != 0, "CR4 has bits that this processor has not"),
             (cr8 > 0xf, "CR8 is larger than 15"),
             (efer & !self.efer != 0, "EFER has bits that this processor has not"),
-            (long_paging && cr4 & CR4_PAE == 0, "long mode is on without CR4.PAE"),
+            (long_paging && cr4 & cr4::PAE == 0, "long mode is on without CR4.PAE"),
             ((efer & efer::LMA != 0) != long_paging, "EFER.LMA does not agree with EFER.LME and CR0.PG"),
         ])
     }
@@ -162,6 +179,26 @@ impl Limits {
     }
 }
 
+/// Whether a guest of `baseline` can have come to `state`. Its host's processor may have more than the baseline offers: a guest that
+/// uses that could not go on to the next host.
+///
+/// # Errors
+/// [`StateError`] names the first thing that is not offered.
+pub fn check_baseline(baseline: Baseline, state: &CpuState) -> Result<(), StateError> {
+    let Control { cr4, efer, xcr0, .. } = state.control;
+    let mxcsr = extended_state::mxcsr(&state.fpu);
+    let error = first_of(&[
+        (cr4 & !baseline.cr4_mask().bits() != 0, "CR4 has bits that the guest is not offered"),
+        (efer & !baseline.efer_mask() != 0, "EFER has bits that the guest is not offered"),
+        (!baseline.check_xcr0(xcr0), "XCR0 has components that the guest is not offered"),
+        (
+            mxcsr.is_none_or(|mxcsr| mxcsr & !baseline.mxcsr_mask() != 0),
+            "MXCSR has bits that the guest is not offered",
+        ),
+    ]);
+    error.map_or(Ok(()), |why| Err(StateError(why)))
+}
+
 /// Whether every byte of `pat` is a memory type (APM vol. 2, 7.8.1).
 pub fn is_pat(pat: u64) -> bool {
     pat.to_le_bytes().iter().all(|entry| matches!(entry, 0 | 1 | 4..=7))
@@ -172,11 +209,15 @@ pub const fn is_canonical(address: u64) -> bool {
     (address << 16) as i64 >> 16 == address as i64
 }
 
-/// What is wrong with an event to be injected.
-pub fn event_error(event: Event) -> Option<&'static str> {
+/// What is wrong with an event to be injected. Exceptions have error codes in `protected` mode only (APM vol. 2, 8.4): elsewhere one that was
+/// injected with its code comes back without.
+pub fn event_error(event: Event, protected: bool) -> Option<&'static str> {
     match event {
-        Event::Exception { vector, .. } if vector >= 32 || vector == vectors::NMI => {
+        Event::Exception { vector, .. } if !vectors::is_guest_exception(vector) => {
             Some("the pending exception's vector is none of an exception")
+        }
+        Event::Exception { vector, error_code: None } if protected && vectors::has_error_code(vector) => {
+            Some("the pending exception lacks its error code")
         }
         Event::Exception { vector, error_code: Some(_) } if !vectors::has_error_code(vector) => {
             Some("the pending exception has an error code that it never has")
@@ -195,6 +236,18 @@ pub fn mode_error(control: &Control, segments: &Segments) -> Option<&'static str
     let code = segments.cs.attributes;
     let both = Attributes::LONG | Attributes::DEFAULT_32;
     (control.efer & efer::LMA != 0 && code.contains(both)).then_some("CS has both L and D set in long mode")
+}
+
+/// What is wrong between mode and privilege level, which is the DPL of SS.
+fn privilege_error(state: &CpuState) -> Option<&'static str> {
+    use godwit_guest::cpu::Attributes;
+    let level = state.segments.ss.attributes & Attributes::DPL;
+    let is_real = state.control.cr0 & cr0::PE == 0;
+    let is_virtual_8086 = state.registers.rflags & rflags::VM != 0;
+    first_of(&[
+        (is_real && !level.is_empty(), "the privilege level in real mode is not 0"),
+        (is_virtual_8086 && level != Attributes::DPL, "the privilege level in virtual-8086 mode is not 3"),
+    ])
 }
 
 fn registers_error(registers: &Registers, control: &Control) -> Option<&'static str> {

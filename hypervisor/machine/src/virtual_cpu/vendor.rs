@@ -3,7 +3,10 @@
 use alloc::boxed::Box;
 
 use godwit_frames::Frames;
-use godwit_guest::vcpu::{VcpuError, VirtualCpu};
+use godwit_guest::{
+    baseline::Baseline,
+    vcpu::{VcpuError, VirtualCpu},
+};
 use godwit_host::description::Virtualization;
 use spin::Once;
 
@@ -49,13 +52,13 @@ pub fn enable_this_cpu() {
     }
 }
 
-/// A new virtual CPU in its reset state.
+/// A new virtual CPU in its reset state, held to `baseline`.
 ///
 /// # Errors
 /// [`VcpuError`] with the reason: the processor cannot, or memory is short.
-pub fn create() -> Result<Box<dyn VirtualCpu>, VcpuError> {
+pub fn create(baseline: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
     match VENDOR.get() {
-        Some(Ok(vendor)) => vendor.create(),
+        Some(Ok(vendor)) => vendor.create(baseline),
         Some(Err(why)) => Err(VcpuError(why)),
         None => Err(VcpuError("the processor was not asked yet what it has")),
     }

@@ -18,7 +18,7 @@ fn ensure_stays(pair: &Pair, to: &str, reason: &[&str]) -> Result<()> {
     let hosts = [pair.north(), pair.south()];
     let before = [free_frames(hosts[0])?, free_frames(hosts[1])?];
     let said = send(pair.north(), to)?;
-    ensure_says(&said, &["web-1 stays here: "])?;
+    ensure_says(&said, &["web-1 stays here"])?;
     ensure_says(&said, reason)?;
     ensure_state(pair.north(), "running")?;
     ensure_beats(pair.north())?;

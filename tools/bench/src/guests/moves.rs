@@ -59,10 +59,10 @@ pub(super) fn wire_efficiency(files: &Files, metrics: &mut Metrics) -> Result<()
     Ok(())
 }
 
-/// Reads `N page bytes of M frames in …`.
+/// Reads `N page bytes of M frames sent …`.
 fn sent_frames(said: &str) -> Option<u64> {
     let (_, after) = said.split_once(" page bytes of ")?;
-    after.split_once(" frames in ")?.0.parse().ok()
+    after.split_once(" frames sent")?.0.parse().ok()
 }
 
 /// Bytes on leaves no smaller than before, after a guest of 3 GiB moved to a host half of whose memory is in pieces.
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_count_of_frames_is_read() {
-        let said = "small runs on south: …\n  262144 page bytes of 64 frames in 30 datagrams, 0 of them sent again\n";
+        let said = "small runs on south: …\n  262144 page bytes of 64 frames sent; 1 MiB are zero\n";
         assert_eq!(sent_frames(said), Some(64));
         assert_eq!(sent_frames("small stays here: no room"), None);
     }

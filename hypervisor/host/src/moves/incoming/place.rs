@@ -108,7 +108,7 @@ impl Incoming {
         };
         let then = saved.after(0, config.tsc_hz);
         let board = Board::restore(&config, then, &saved.devices).map_err(|error| format!("{error}"))?;
-        let mut vcpu = machine.create_vcpu().map_err(|error| format!("{error}"))?;
+        let mut vcpu = machine.create_vcpu(agreed.baseline).map_err(|error| format!("{error}"))?;
         vcpu.set_state(&saved.cpu).map_err(|error| format!("{error}"))?;
         let parts = Parts {
             vcpu,

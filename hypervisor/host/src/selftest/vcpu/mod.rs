@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use godwit_frames::{FRAME_BYTES, FrameRun, HostFrame, Mobility, Order};
 use godwit_guest::{
+    baseline::Baseline,
     cpu::{General, Registers},
     vcpu::{Event, Exit, Reason, VirtualCpu, Window},
 };
@@ -52,7 +53,7 @@ impl Check for VcpuCheck {
 
 impl VcpuCheck {
     fn verdict(&mut self, state: &mut HostState<'_, '_>) -> Result<String, String> {
-        let vcpu = state.machine.create_vcpu().map_err(|error| format!("{error}"))?;
+        let vcpu = state.machine.create_vcpu(Baseline::DEFAULT).map_err(|error| format!("{error}"))?;
         let order = ORDER.unwrap_or(Order::FRAME);
         let run = state.cpu.frames().allocate(order, Mobility::Unmovable);
         let run = self.memory.insert(run.map_err(|error| format!("{error}"))?);

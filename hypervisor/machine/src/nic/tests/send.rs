@@ -102,6 +102,49 @@ fn a_full_queue_says_so_and_wakes_who_waits() {
 }
 
 #[test]
+fn room_that_another_sender_finds_still_wakes_who_waits() {
+    for (knobs, capacity) in every_kind().zip([128, 13, 128, 13]) {
+        let (adapter, device) = started(knobs);
+        for _ in 0..capacity {
+            adapter.transmit(b"frame", &[]).unwrap();
+        }
+        assert_eq!(adapter.transmit(b"of the first sender", &[]), Err(TransmitError::Full));
+        adapter.flush();
+        assert!(!adapter.ends_sleep());
+        assert_eq!(device.shared().send_all().len(), capacity);
+        // The second sender takes all slots back, and leaves one of them.
+        assert_eq!(adapter.unfinished(), 0);
+        for _ in 1..capacity {
+            adapter.transmit(b"of the second sender", &[]).unwrap();
+        }
+        assert!(adapter.ends_sleep());
+        assert!(!adapter.ends_sleep(), "it is said once");
+    }
+}
+
+#[test]
+fn room_that_another_sender_takes_is_waited_for_again() {
+    for (knobs, capacity) in every_kind().zip([128, 13, 128, 13]) {
+        let (adapter, device) = started(knobs);
+        for _ in 0..capacity {
+            adapter.transmit(b"frame", &[]).unwrap();
+        }
+        assert_eq!(adapter.transmit(b"of the first sender", &[]), Err(TransmitError::Full));
+        adapter.flush();
+        device.shared().send_all();
+        for _ in 0..capacity {
+            adapter.transmit(b"of the second sender", &[]).unwrap();
+        }
+        adapter.flush();
+        assert!(!adapter.ends_sleep());
+        let before = device.shared().interrupts[1];
+        device.shared().send_all();
+        assert!(device.shared().interrupts[1] > before, "room is worth an interrupt");
+        assert!(adapter.ends_sleep());
+    }
+}
+
+#[test]
 fn slots_come_back_in_any_order() {
     let (adapter, device) = started(Knobs::default());
     for number in 0..128u8 {

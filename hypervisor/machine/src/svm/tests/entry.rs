@@ -37,6 +37,8 @@ fn the_first_entry_has_all_that_the_processor_needs() {
     assert_eq!((control.iopm_base, control.msrpm_base), (0x10_0000, 0x20_0000));
     assert_eq!(control.intercept_first, intercepts::FIRST);
     assert_eq!(control.intercept_second, intercepts::SECOND);
+    // SVM's own instructions, ICEBP, WBINVD to RDPRU (APM vol. 2, table B-1, offset 10h).
+    assert_eq!(control.intercept_second.bits(), 0x7f7f);
     assert_eq!(control.virtual_interrupt, VirtualInterrupt::MASKING);
     assert_eq!(control.event_injection, 0);
     let save = entered.vmcb.save();

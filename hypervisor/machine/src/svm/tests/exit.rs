@@ -27,6 +27,8 @@ fn reason(code: u64, info: u64) -> Reason {
 fn codes_are_those_of_the_manual() {
     // APM vol. 2, appendix C.
     for (code, expected) in [
+        (0x04, Reason::ReadCr4),
+        (0x14, Reason::WriteCr4),
         (0x41, Reason::Host),
         (0x52, Reason::Host),
         (0x60, Reason::Host),
@@ -38,6 +40,7 @@ fn codes_are_those_of_the_manual() {
         (0x7a, Reason::NotOffered),
         (0x7f, Reason::Shutdown),
         (0x81, Reason::Hypercall),
+        (0x88, Reason::DebugTrap),
         (0x89, Reason::CacheFlush),
         (0x8d, Reason::SetExtendedControl),
         (0x62, Reason::Unexpected { code: 0x62 }),

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use godwit_frames::HostFrame;
-use godwit_guest::vcpu::{Exit, VirtualCpu};
+use godwit_guest::{
+    baseline::Baseline,
+    vcpu::{Exit, VirtualCpu},
+};
 use godwit_host::machine::CpuNumber;
 
 use super::{format, limits};
@@ -113,7 +116,8 @@ impl Guest {
             entered: None,
         };
         let cpu = FakeCpu(Arc::new(Mutex::new(state)));
-        let vcpu = Vcpu::new(Box::leak(Box::new(setup)), Box::new(Block::new()), cpu.clone());
+        let vcpu =
+            Vcpu::new(Box::leak(Box::new(setup)), Baseline::Amd64V1, Box::new(Block::new()), cpu.clone());
         Self { cpu, vcpu }
     }
 

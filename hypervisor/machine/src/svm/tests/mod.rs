@@ -1,6 +1,7 @@
 //! The parts of SVM that decide, each by itself.
 
 mod asid;
+mod control;
 mod entry;
 mod event;
 mod exit;
@@ -32,7 +33,7 @@ pub(super) fn limits() -> Limits {
 
 /// Its extended state.
 pub(super) fn format() -> Format {
-    Format::read(&Leaves::full(), true, 0)
+    Format::read(&Leaves::full(), true, 0x2_ffff)
 }
 
 #[test]

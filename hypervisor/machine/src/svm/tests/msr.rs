@@ -3,6 +3,7 @@
 use godwit_guest::vcpu::VirtualCpu;
 
 use super::{ALL, fake::Guest};
+use crate::svm::vmcb::TlbControl;
 
 const TSC: u32 = 0x10;
 const DEBUG_CONTROL: u32 = 0x1d9;
@@ -18,7 +19,8 @@ fn efer_is_the_guests_own() {
     // SCE, LME, NXE.
     assert_eq!(guest.vcpu.write_msr(EFER, 0x901), Some(true));
     assert_eq!(guest.vcpu.read_msr(EFER), Some(0x901));
-    for refused in [1 << 12, 1 << 1, 1 << 13, 1 << 63] {
+    // The processor has FFXSR (14); the guest is not offered it.
+    for refused in [1 << 12, 1 << 1, 1 << 13, 1 << 14, 1 << 63] {
         assert_eq!(guest.vcpu.write_msr(EFER, refused), Some(false), "{refused:#x}");
     }
     assert_eq!(guest.vcpu.read_msr(EFER), Some(0x901), "a refused write changes nothing");
@@ -50,6 +52,21 @@ fn pat_takes_memory_types_only() {
     assert_eq!(guest.vcpu.read_msr(PAT), Some(0x0706_0504_0100_0607));
     guest.run();
     assert_eq!(guest.entered().vmcb.save().g_pat, 0x0706_0504_0100_0607);
+}
+
+#[test]
+fn translations_go_with_the_memory_types_and_the_right_to_execute() {
+    let reset = 0x0007_0406_0007_0406;
+    for (msr, value, flush) in
+        [(PAT, 0, true), (PAT, reset, false), (EFER, 0x800, true), (EFER, 1, false), (EFER, 0, false)]
+    {
+        let mut guest = Guest::new(ALL);
+        guest.run();
+        assert_eq!(guest.vcpu.write_msr(msr, value), Some(true));
+        guest.run();
+        let expected = if flush { TlbControl::FlushThis } else { TlbControl::Keep };
+        assert_eq!(guest.entered().vmcb.control().tlb_control, expected as u8, "{msr:#x} = {value:#x}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use godwit_guest::{
 };
 
 use super::{ALL, fake::Guest};
+use crate::interrupts::vectors;
 
 /// A state in long mode in which nothing is zero that can be something else.
 fn busy() -> CpuState {
@@ -91,7 +92,7 @@ fn a_refused_state_changes_nothing() {
 fn what_would_fault_or_be_refused_later_is_refused_now() {
     type Spoil = fn(&mut CpuState);
     const HOLE: u64 = 0x8000_0000_0000;
-    let cases: [(&str, Spoil); 32] = [
+    let cases: [(&str, Spoil); 38] = [
         ("CR0 has reserved bits", |state| state.control.cr0 |= 1 << 6),
         ("CR0.NW is set without CR0.CD", |state| state.control.cr0 |= 1 << 29),
         ("CR0.PG is set without CR0.PE", |state| state.control.cr0 &= !1),
@@ -122,6 +123,27 @@ fn what_would_fault_or_be_refused_later_is_refused_now() {
         ("the pending exception's vector is none of an exception", |state| {
             state.pending = Some(Event::Exception { vector: 32, error_code: None });
         }),
+        ("the pending exception's vector is none of an exception", |state| {
+            state.pending = Some(Event::Exception { vector: 15, error_code: None });
+        }),
+        ("the pending exception's vector is none of an exception", |state| {
+            state.pending = Some(Event::Exception { vector: 22, error_code: None });
+        }),
+        ("the pending exception's vector is none of an exception", |state| {
+            state.pending = Some(Event::Exception { vector: 31, error_code: None });
+        }),
+        ("the pending exception lacks its error code", |state| {
+            state.pending = Some(Event::Exception { vector: 13, error_code: None });
+        }),
+        ("the privilege level in real mode is not 0", |state| {
+            *state = Guest::new(ALL).vcpu.state();
+            state.segments.ss.attributes.0 |= 3 << 5;
+        }),
+        ("the privilege level in virtual-8086 mode is not 3", |state| {
+            *state = Guest::new(ALL).vcpu.state();
+            state.control.cr0 |= 1;
+            state.registers.rflags |= 1 << 17;
+        }),
         ("the pending exception has an error code that it never has", |state| {
             state.pending = Some(Event::Exception { vector: 6, error_code: Some(0) });
         }),
@@ -136,4 +158,25 @@ fn what_would_fault_or_be_refused_later_is_refused_now() {
         spoil(&mut state);
         assert_eq!(Guest::new(ALL).vcpu.set_state(&state), Err(StateError(why)));
     }
+}
+
+#[test]
+fn every_exception_and_every_mode_is_taken() {
+    let take = |state: &CpuState| Guest::new(ALL).vcpu.set_state(state);
+    for (vector, error_code) in (0..32).map(|vector| (vector, vectors::has_error_code(vector).then_some(0))) {
+        let state = CpuState { pending: Some(Event::Exception { vector, error_code }), ..busy() };
+        let is_none = matches!(vector, 2 | 9 | 15 | 20..);
+        assert_eq!(take(&state).is_err(), is_none, "{vector}");
+    }
+    let mut state = Guest::new(ALL).vcpu.state();
+    state.pending = Some(Event::Exception { vector: 13, error_code: None });
+    assert_eq!(take(&state), Ok(()), "real mode has no error codes");
+    let mut state = busy();
+    state.segments.ss.attributes.0 |= 3 << 5;
+    assert_eq!(take(&state), Ok(()), "user mode");
+    let mut state = Guest::new(ALL).vcpu.state();
+    state.control.cr0 |= 1;
+    state.registers.rflags |= 1 << 17;
+    state.segments.ss.attributes.0 |= 3 << 5;
+    assert_eq!(take(&state), Ok(()), "virtual-8086 mode");
 }

@@ -137,7 +137,7 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             exit::MACHINE_CHECK => self.switch.serve_machine_check(),
             exit::VINTR => self.set_window(None),
             exit::IRET => self.set_nmi_blocking(NmiBlocking::AtIret(self.registers.rip)),
-            exit::DEBUG => self.reflect(Event::Exception { vector: vectors::DEBUG, error_code: None }),
+            exit::DEBUG => self.reflect(Event::DEBUG),
             exit::ALIGNMENT_CHECK => {
                 let error_code = Some(error_code);
                 self.reflect(Event::Exception { vector: vectors::ALIGNMENT_CHECK, error_code });

@@ -1,5 +1,6 @@
 //! A virtual CPU on SVM: the control block, what is not in it, and what waits for the next entry.
 
+mod control;
 mod entry;
 mod msr;
 mod nmi;
@@ -9,6 +10,7 @@ use core::ops::DerefMut;
 
 use godwit_frames::HostFrame;
 use godwit_guest::{
+    baseline::Baseline,
     cpu::{CpuState, Registers},
     vcpu::{Event, Window},
 };
@@ -17,7 +19,7 @@ use self::nmi::NmiBlocking;
 use super::{
     asid::Residence,
     capabilities::Capabilities,
-    intercepts,
+    intercepts::{self, WRITE_CR8},
     switch::{Crossing, WorldSwitch},
     vmcb::{Clean, NESTED_PAGING, VirtualInterrupt, Vmcb},
 };
@@ -73,12 +75,16 @@ impl Default for Block {
 /// One virtual CPU, whose block lies in `B` and that `S` runs.
 pub struct Vcpu<B, S> {
     setup: &'static Setup,
+    /// What the guest is offered.
+    baseline: Baseline,
     switch: S,
     block: B,
     /// RAX, RSP, RIP and RFLAGS are copied from and to the block at exit and entry.
     registers: Registers,
     /// Registers that are not in the block.
     crossing: Crossing,
+    /// CR4 as the guest has it; the block's has CR4.MCE in any case.
+    cr4: u64,
     debug_control: u64,
     tsc_offset: u64,
     /// The nested tables that the last run used.
@@ -92,8 +98,8 @@ pub struct Vcpu<B, S> {
 }
 
 impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
-    /// A virtual CPU in its reset state, whose block is `block`, whatever that holds.
-    pub fn new(setup: &'static Setup, mut block: B, switch: S) -> Self {
+    /// A virtual CPU in its reset state that is held to `baseline`, and whose block is `block`, whatever that holds.
+    pub fn new(setup: &'static Setup, baseline: Baseline, mut block: B, switch: S) -> Self {
         let control = block.vmcb.control_mut(Clean::all());
         control.intercept_exceptions = intercepts::EXCEPTIONS;
         control.intercept_first = intercepts::FIRST;
@@ -104,10 +110,12 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         control.nested_paging = NESTED_PAGING;
         let mut vcpu = Self {
             setup,
+            baseline,
             switch,
             block,
             registers: Registers::default(),
             crossing: Crossing::default(),
+            cr4: 0,
             debug_control: 0,
             tsc_offset: 0,
             tables: None,
@@ -131,6 +139,7 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             xcr0: state.control.xcr0,
             tsc_aux: state.msrs.tsc_aux,
         };
+        self.set_cr4(state.control.cr4);
         self.debug_control = state.msrs.debug_control;
         self.tsc_offset = state.tsc.wrapping_sub(self.switch.tsc());
         self.pending = state.pending;
@@ -150,15 +159,22 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             .union(VirtualInterrupt::PRIORITY)
             .union(VirtualInterrupt::IGNORE_TASK_PRIORITY);
         let any = wanted == Some(Window::Any);
-        let cr = if wanted.is_some() { intercepts::WRITE_CR8 } else { 0 };
-        let control = self.block.vmcb.control();
-        if (control.intercept_first.contains(intercepts::First::VINTR), control.intercept_cr) == (any, cr) {
+        self.set_cr_intercepts(WRITE_CR8, if wanted.is_some() { WRITE_CR8 } else { 0 });
+        if self.block.vmcb.control().intercept_first.contains(intercepts::First::VINTR) == any {
             return;
         }
         let control = self.block.vmcb.control_mut(Clean::INTERCEPTS | Clean::VIRTUAL_INTERRUPT);
-        control.intercept_cr = cr;
         control.intercept_first.set(intercepts::First::VINTR, any);
         control.virtual_interrupt.set(WINDOW, any);
+    }
+
+    /// Sets those of the intercepts of control registers that `which` names.
+    fn set_cr_intercepts(&mut self, which: u32, wanted: u32) {
+        let before = self.block.vmcb.control().intercept_cr;
+        let after = before & !which | wanted;
+        if after != before {
+            self.block.vmcb.control_mut(Clean::INTERCEPTS).intercept_cr = after;
+        }
     }
 
     /// Notes how NMIs are held off, and intercepts what will end that.

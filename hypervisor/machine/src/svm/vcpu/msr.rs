@@ -42,14 +42,19 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             PAT => {
                 let taken = limits::is_pat(value);
                 if taken {
+                    // Cached translations carry the memory type.
+                    self.stale |= value != self.block.vmcb.save().g_pat;
                     self.block.vmcb.save_mut(Clean::NESTED_PAGING).g_pat = value;
                 }
                 taken
             }
             EFER => {
                 let now = state::control_registers(&self.block.vmcb);
-                let next = self.setup.limits.efer_after_write(&now, value);
+                let offered = value & !self.baseline.efer_mask() == 0;
+                let next = self.setup.limits.efer_after_write(&now, value).filter(|_| offered);
                 if let Some(next) = next {
+                    // Cached translations carry the right to execute.
+                    self.stale |= (next ^ now.efer) & efer::NXE != 0;
                     self.block.vmcb.save_mut(Clean::CONTROL_REGISTERS).efer = next | efer::SVME;
                 }
                 next.is_some()

@@ -10,13 +10,12 @@ use godwit_guest::{
 
 use super::{Block, NmiBlocking, Vcpu};
 use crate::{
-    interrupts::vectors,
     svm::{
         state,
         switch::WorldSwitch,
         vmcb::{Clean, INTERRUPT_SHADOW, VirtualInterrupt},
     },
-    virtual_cpu::limits::{DR6_SINGLE_STEP, rflags},
+    virtual_cpu::limits::{DR6_SINGLE_STEP, check_baseline, rflags},
 };
 
 impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, S> {
@@ -25,12 +24,11 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
     }
 
     fn system(&self) -> SystemState {
-        SystemState { control: self.control(), segments: state::segments(&self.block.vmcb) }
+        SystemState { control: self.control_registers(), segments: state::segments(&self.block.vmcb) }
     }
 
     fn control(&self) -> Control {
-        let xcr0 = self.crossing.xcr0;
-        Control { xcr0, ..state::control_registers(&self.block.vmcb) }
+        self.control_registers()
     }
 
     fn code_segment(&self) -> (Segment, u8) {
@@ -41,7 +39,7 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
     fn state(&self) -> CpuState {
         let mut state = state::store(&self.block.vmcb);
         state.registers = self.registers;
-        state.control.xcr0 = self.crossing.xcr0;
+        state.control = self.control_registers();
         state.debug.addresses = self.crossing.debug_addresses;
         state.msrs.tsc_aux = self.crossing.tsc_aux;
         state.msrs.debug_control = self.debug_control;
@@ -54,6 +52,7 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
 
     fn set_state(&mut self, state: &CpuState) -> Result<(), StateError> {
         self.setup.limits.check(state, &self.setup.format)?;
+        check_baseline(self.baseline, state)?;
         self.load(state);
         Ok(())
     }
@@ -98,7 +97,7 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
         if single_step && self.pending.is_none() {
             // The trap that the processor would have raised behind the instruction.
             self.block.vmcb.save_mut(Clean::DEBUG_REGISTERS).dr6 |= DR6_SINGLE_STEP;
-            self.pending = Some(Event::Exception { vector: vectors::DEBUG, error_code: None });
+            self.pending = Some(Event::DEBUG);
         }
     }
 
@@ -108,6 +107,10 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
 
     fn set_xcr0(&mut self, value: u64) {
         self.crossing.xcr0 = value;
+    }
+
+    fn write_cr4(&mut self, value: u64) -> bool {
+        self.write_control_4(value)
     }
 
     fn task_priority(&self) -> u8 {
