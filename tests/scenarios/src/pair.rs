@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -253,6 +253,17 @@ pub fn ensure_state(host: &RunningHost, expected: &str) -> Result<()> {
     let state = guest_state(host)?;
     ensure!(state == expected, "{} says that {GUEST} is {state}, not {expected}", host.name());
     Ok(())
+}
+
+/// Asks `host` until it tells that state of the guest: a move that was called off has ended only when the adapter has sent what it
+/// had.
+///
+/// # Errors
+/// It goes on telling another one.
+pub fn await_state(host: &RunningHost, expected: &str) -> Result<()> {
+    let deadline = Instant::now() + ANSWER;
+    while guest_state(host)? != expected && Instant::now() < deadline {}
+    ensure_state(host, expected)
 }
 
 /// Frames that are free on `host`.

@@ -230,8 +230,14 @@ impl Source {
         let Some(transfer) = self.transfer.as_mut().filter(|_| self.phase == SourcePhase::Streaming) else {
             return false;
         };
+        let awaits_nothing = transfer.is_settled();
         match transfer.step(now_ns, budget_frames, memory, &mut out.datagrams) {
-            Ok(more) => more,
+            Ok(more) => {
+                if awaits_nothing {
+                    self.enter(now_ns, SourcePhase::Streaming); // patience is for answers, not for reading zeros
+                }
+                more
+            }
             Err(failure) => {
                 self.fail(now_ns, failure, out);
                 false

@@ -65,6 +65,11 @@ impl Transfer {
         self.window.expire(now_ns);
     }
 
+    /// Whether no answer is awaited.
+    pub(super) fn is_settled(&self) -> bool {
+        self.window.is_settled()
+    }
+
     /// What to say when everything was acknowledged, and not before.
     pub(super) fn sent(&self, state: &[u8]) -> Option<Sent> {
         (self.scan.is_finished() && self.window.is_settled()).then(|| Sent {

@@ -102,6 +102,28 @@ fn something_new_in_time_keeps_the_source_waiting() {
 }
 
 #[test]
+fn a_source_that_reads_zeros_and_awaits_nothing_is_patient_with_itself() {
+    let (mut source, mut out) = source();
+    source.on_message(0, hello(), &mut out);
+    source.on_message(0, Message::Accept(ACCEPT), &mut out);
+    source.paused(0, 0, vec![1], &mut out);
+    let ram = Ram::new(&[REGION]);
+    let almost_ns = Patience::default().stall_ns - 1;
+    // Three of four frames.
+    for read in 1..4 {
+        source.on_tick(almost_ns * read, &mut out);
+        assert!(source.step(almost_ns * read, 1, &ram, &mut out), "zeros that are not named yet");
+        assert!(out.datagrams.is_empty() && source.phase() == SourcePhase::Streaming, "frame {read}");
+    }
+    // Once something is on its way, its answer must come in time.
+    source.step(almost_ns * 4, u32::MAX, &ram, &mut out);
+    assert!(!out.datagrams.is_empty());
+    source.step(almost_ns * 5, u32::MAX, &ram, &mut out);
+    source.on_tick(almost_ns * 5 + 2, &mut out);
+    assert_eq!(source.phase(), SourcePhase::Resumed);
+}
+
+#[test]
 fn an_abort_is_not_answered_by_another() {
     let abort = Message::Abort { token: None, reason: Reason::new("no") };
     let (mut machine, mut out) = destination(DestinationPhase::Receiving);

@@ -5,8 +5,8 @@ use godwit_lab::{Port, RunningHost};
 use godwit_scenarios::{
     ANSWER, ensure_says,
     pair::{
-        GUEST, GuestSpec, MOVE, Pair, PairSpec, ensure_beats, ensure_state, free_frames, move_guest, send,
-        stop,
+        GUEST, GuestSpec, MOVE, Pair, PairSpec, await_state, ensure_beats, ensure_state, free_frames,
+        move_guest, send, stop,
     },
 };
 
@@ -198,7 +198,7 @@ fn ctrl_c_breaks_a_move_off_until_go() -> Result<()> {
             ANSWER,
         )?;
         north.wait_prompt(ANSWER)?;
-        ensure_state(north, "running")?;
+        await_state(north, "running")?;
         port.restore();
     }
     await_log(south, "guest web-1 does not arrive")?;
