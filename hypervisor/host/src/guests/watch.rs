@@ -70,9 +70,8 @@ pub(crate) fn autostart(state: &mut HostState<'_, '_>) {
 /// One turn: a step for each guest that is being started, and a look at each that came to an end. `true` where there is
 /// more to do at once.
 pub(crate) fn turn(state: &mut HostState<'_, '_>) -> bool {
-    let mut busy = false;
     for index in 0..state.roster.entries.len() {
-        busy |= step_start(state, index);
+        step_start(state, index);
     }
     for number in 0..MAX_SLOTS as u16 {
         let cpu = CpuNumber(number);
@@ -80,24 +79,24 @@ pub(crate) fn turn(state: &mut HostState<'_, '_>) -> bool {
             look(state, cpu);
         }
     }
-    busy
+    // One that asked to start again has only just begun to.
+    state.roster.is_starting()
 }
 
-/// A step of starting the guest at `index`; `true` while there is more to do.
-fn step_start(state: &mut HostState<'_, '_>, index: usize) -> bool {
-    let Some(entry) = state.roster.entries.get_mut(index) else { return false };
+/// A step of starting the guest at `index`, where it is being started.
+fn step_start(state: &mut HostState<'_, '_>, index: usize) {
+    let Some(entry) = state.roster.entries.get_mut(index) else { return };
     if !matches!(entry.phase, Phase::Starting(_)) {
-        return false;
+        return;
     }
     // While the task steps the entry counts as having its CPU; the phase goes back below.
-    let Phase::Starting(mut task) = core::mem::replace(&mut entry.phase, Phase::Here) else { return false };
-    let result = task.step(state);
-    let (phase, busy) = match result {
-        Ok(false) => (Phase::Starting(task), true),
-        Ok(true) => (Phase::Here, false),
+    let Phase::Starting(mut task) = core::mem::replace(&mut entry.phase, Phase::Here) else { return };
+    let phase = match task.step(state) {
+        Ok(false) => Phase::Starting(task),
+        Ok(true) => Phase::Here,
         Err(error) => {
             task.abandon(state);
-            (Phase::Stopped(Some(format!("{error}"))), false)
+            Phase::Stopped(Some(format!("{error}")))
         }
     };
     if let Some(entry) = state.roster.entries.get_mut(index) {
@@ -107,7 +106,6 @@ fn step_start(state: &mut HostState<'_, '_>, index: usize) -> bool {
         }
         entry.phase = phase;
     }
-    busy
 }
 
 /// Has the guest of `cpu` looked at in the next turn.
