@@ -3,7 +3,7 @@
 use godwit_guest::vcpu::Reason;
 
 /// Names of what is counted, in the order of [`ExitCounters::counts`].
-const EXIT_NAMES: [&str; 17] = [
+const EXIT_NAMES: [&str; 18] = [
     "host",
     "window",
     "cpuid",
@@ -68,11 +68,8 @@ impl ExitCounters {
             Reason::CacheFlush => 11,
             Reason::ReadCr4 | Reason::WriteCr4 => 16,
             Reason::NotOffered => 12,
-<<<<<<< HEAD
             Reason::WriteTaskPriority => 15,
-=======
-            Reason::DebugTrap => 16,
->>>>>>> fixm
+            Reason::DebugTrap => 17,
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };
         if let Some(count) = self.counts.get_mut(place) {
