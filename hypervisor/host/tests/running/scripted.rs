@@ -91,10 +91,6 @@ impl VirtualCpu for ScriptedCpu {
         true
     }
 
-    fn in_interrupt_shadow(&self) -> bool {
-        false
-    }
-
     fn can_take_nmi(&self) -> bool {
         false
     }

@@ -55,6 +55,14 @@ impl Beats {
         gaps.max_by_key(|gap| gap.gap)
     }
 
+    /// The time between two beats as it usually is: the median.
+    pub(super) fn usual_gap(&self) -> Duration {
+        let pairs = self.times_ns.values().zip(self.times_ns.values().skip(1));
+        let mut gaps_ns: Vec<_> = pairs.map(|(then, now)| now.saturating_sub(*then)).collect();
+        gaps_ns.sort_unstable();
+        Duration::from_nanos(gaps_ns.get(gaps_ns.len() / 2).copied().unwrap_or(0))
+    }
+
     /// Checks that no beat is missing from 0 to the last, and that the clock never went back.
     ///
     /// # Errors
@@ -94,7 +102,10 @@ mod tests {
             Some(LongestGap { before_beat: 2, gap: Duration::from_millis(7) })
         );
         assert_eq!(beats.longest_gap_from(2), None);
-        assert_eq!(beats.from(2).collect::<Vec<_>>(), [(2, 9_000_000)]);
+        assert_eq!(beats.usual_gap(), Duration::from_millis(7));
+        assert!(beats.hear(3, 10_000_000));
+        assert_eq!(beats.usual_gap(), Duration::from_millis(1));
+        assert_eq!(beats.from(3).collect::<Vec<_>>(), [(3, 10_000_000)]);
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Two hosts with addresses, since a guest moves from one to the other.
 fn check(lab: &LabFile) -> Result<()> {
-    ensure!(lab.hosts.len() == 2, "{} hosts: the demo needs two", lab.hosts.len());
+    ensure!(lab.hosts.len() == 2, "the demo needs two hosts, not {}", lab.hosts.len());
     for host in &lab.hosts {
         ensure!(host.network.is_some(), "host `{}`: no `address`: no guest could go there", host.name);
     }
@@ -143,9 +143,10 @@ fn tell(guest: &str, moments: &[Moment], moved: &Moved, account: &Account) {
     println!("  beats       0 to {last}: none lost, none twice; the clock never went back");
     println!("  memory      checked after the move: every page of round {} is right", account.page_rounds);
     println!(
-        "  pause       {} ms, which {guest} sees as {} ms between two beats",
+        "  pause       {} ms; {guest} sees {} ms between two beats usually {} ms apart",
         moved.paused.as_millis(),
-        account.gap.as_millis()
+        account.gap.as_millis(),
+        account.beats.usual_gap().as_millis()
     );
     println!("  leaves      {}", leaves.join(" before, ") + " after");
     println!(
