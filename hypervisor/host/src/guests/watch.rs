@@ -79,11 +79,11 @@ pub(crate) fn turn(state: &mut HostState<'_, '_>) -> bool {
             look(state, cpu);
         }
     }
-    // One that asked to start again is among them since just now.
+    // One that asked to start again has only just begun to.
     state.roster.is_starting()
 }
 
-/// A step of starting the guest at `index`.
+/// A step of starting the guest at `index`, where it is being started.
 fn step_start(state: &mut HostState<'_, '_>, index: usize) {
     let Some(entry) = state.roster.entries.get_mut(index) else { return };
     if !matches!(entry.phase, Phase::Starting(_)) {
@@ -91,8 +91,7 @@ fn step_start(state: &mut HostState<'_, '_>, index: usize) {
     }
     // While the task steps the entry counts as having its CPU; the phase goes back below.
     let Phase::Starting(mut task) = core::mem::replace(&mut entry.phase, Phase::Here) else { return };
-    let result = task.step(state);
-    let phase = match result {
+    let phase = match task.step(state) {
         Ok(false) => Phase::Starting(task),
         Ok(true) => Phase::Here,
         Err(error) => {

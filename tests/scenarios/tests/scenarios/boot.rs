@@ -80,7 +80,8 @@ fn boots(machine: MachineKind, cpus: u32, memory: &str, managed_percent: u64) ->
         frames.total_frames
     );
     ensure!(
-        frames.free_frames * 100 >= frames.total_frames * 95,
+        // The heap of 8 MiB, stacks and tables: what a host takes for itself hardly grows with the machine.
+        frames.free_frames + 2560 >= frames.total_frames / 100 * 99,
         "only {} frames are free",
         frames.free_frames
     );

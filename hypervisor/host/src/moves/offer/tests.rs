@@ -19,7 +19,7 @@ fn every_second_block() -> Frames<'static> {
     for block in (0..BLOCKS).step_by(2) {
         let frame = FrameRange::new(HostFrame::new(block * BLOCK), 1);
         // Given back by nobody: it stays taken.
-        let _kept = cpu.allocate_at(frame, Mobility::Unmovable).unwrap();
+        let _in_use = cpu.allocate_at(frame, Mobility::Unmovable).unwrap();
     }
     drop(cpu);
     frames
