@@ -1,6 +1,6 @@
 //! Guests: their memory, the loop that runs them, and what the host knows about them.
 //!
-//! A guest that has memory is in the [`slots::Slot`] of its host CPU. That CPU's loop runs it ([`slice`]) and carries out what it
+//! A guest that has memory is in the [`slots::Slot`] of its host CPU. That CPU's loop runs it ([`mod@slice`]) and carries out what it
 //! stops for ([`exits`], [`instructions`]); whoever else wants it takes it between two exits
 //! ([`GuestTable::with_guest`]). The first CPU knows every guest by name ([`roster`]), starts them ([`start`]) and looks after
 //! those that came to an end ([`turn`]).

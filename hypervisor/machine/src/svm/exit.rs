@@ -47,7 +47,7 @@ pub const SHUTDOWN: u64 = 0x7f;
 pub const VMRUN: u64 = 0x80;
 /// VMMCALL.
 pub const VMMCALL: u64 = 0x81;
-/// SKINIT; from [`VMLOAD`](0x82) on the codes are SVM's own instructions.
+/// SKINIT; from VMLOAD (0x82) on the codes are SVM's own instructions.
 pub const SKINIT: u64 = 0x86;
 /// INT1.
 pub const ICEBP: u64 = 0x88;
