@@ -82,8 +82,6 @@ pub(crate) fn guests() -> Command {
 
 /// Packs the guests that are measured.
 pub(crate) fn pack_guests() -> Result<()> {
-    bundle::run(&bundle::Options {
-        file: workspace::root().join("tools/bench/guests.toml"),
-        output: Some(workspace::output().join("bench-guests.bundle")),
-    })
+    let guests = workspace::root().join("tools/bench/guests.toml");
+    bundle::write(&guests, &workspace::output().join("bench-guests.bundle")).map(|_| ())
 }
