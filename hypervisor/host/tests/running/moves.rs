@@ -214,6 +214,18 @@ fn a_guest_moves_and_comes_back() {
 }
 
 #[test]
+fn a_guest_that_went_away_starts_here_only_by_force_and_is_not_reset_where_it_went() {
+    let mut pair = Pair::new();
+    pair.ask(NORTH, "send web-1 south");
+    let said = pair.ask(NORTH, "start web-1");
+    assert!(said.contains("it moved to south and runs there"), "{said}");
+    let said = pair.ask(SOUTH, "reset web-1");
+    assert!(said.contains("its kernel is on host"), "{said}");
+    assert_eq!(pair.states()[SOUTH], "running");
+    assert_eq!(pair.end("went away"), SOUTH);
+}
+
+#[test]
 fn a_paused_guest_arrives_paused() {
     let mut pair = Pair::new();
     pair.ask(NORTH, "pause web-1");
