@@ -12,8 +12,8 @@ pub struct NotRam {
 
 /// A guest's RAM. Bytes are copied, never borrowed: the guest may change them at any time.
 ///
-/// Every write of the host to a guest's memory goes through [`write`](Self::write), which marks what it touches as
-/// written, so that no log misses it.
+/// Every write of the host to a guest's memory goes through [`write`](Self::write): a log of writes has this one place to
+/// stand in. There is none yet: a guest stands still while it moves.
 pub trait GuestMemory {
     /// Copies guest memory from `at` on into `out`.
     ///
