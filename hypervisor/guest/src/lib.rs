@@ -16,6 +16,8 @@ pub mod loader;
 pub mod memory;
 pub mod msr_policy;
 pub mod vcpu;
+mod vcpu_set;
 
 pub use address::{GuestAddress, GuestFrame};
 pub use memory::{GuestMemory, NotRam};
+pub use vcpu_set::{MAX_VCPUS, VcpuIndex, VcpuSet};

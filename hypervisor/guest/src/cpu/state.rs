@@ -56,6 +56,8 @@ pub enum Activity {
     Running,
     /// Waits in HLT for an interrupt.
     Halted,
+    /// Waits for a start-up message, after INIT or because it is not the one that boots.
+    WaitingForStartUp,
 }
 
 /// The whole architectural state of one virtual CPU, whatever processor runs it.
