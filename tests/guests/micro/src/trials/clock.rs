@@ -18,6 +18,7 @@ use crate::{
     trial::{Outcome, Trial, check, figure, found},
 };
 
+const TIME_STAMP: u32 = 0x10;
 const WALL_CLOCK: u32 = 0x4b56_4d00;
 const SYSTEM_TIME: u32 = 0x4b56_4d01;
 /// Leaf 0x40000001, EAX: the two registers above exist.
@@ -46,6 +47,7 @@ pub(super) const TRIALS: &[Trial] = &[
     Trial::new("kvmclock-never-goes-back-over-exits", |asked| with_clock(|| never_back(asked))),
     Trial::new("kvmclock-never-goes-back-over-halts", |_| with_clock(over_halts)),
     Trial::new("kvmclock-keeps-the-acpi-timers-pace", |_| with_clock(pace)),
+    Trial::new("kvmclock-goes-on-over-a-tsc-write", |_| with_clock(over_tsc_write)),
     Trial::new("tsc-never-goes-back-over-exits", tsc_over_exits),
     Trial::new("tsc-counts-on-through-halts", tsc_over_halts),
 ];
@@ -125,6 +127,22 @@ fn over_halts() -> Outcome {
     })?;
     let (clock_us, us) = ((last - start) / 1000, watch.microseconds());
     check!(clock_us + 2000 > us - us / 10, "over 20 halts the clock counted {clock_us} us of {us} us");
+    Ok(())
+}
+
+/// What the TSC counts from is the guest's own affair: its clock does not jump with it.
+fn over_tsc_write() -> Outcome {
+    let mut last = now()?;
+    for ahead in [1_i64 << 40, -(1 << 40), 1 << 20, -(1 << 20)] {
+        // SAFETY: the TSC's register exists on every x86-64 processor; in the end the counter is about where it was.
+        unsafe { Msr::new(TIME_STAMP).write(tsc().wrapping_add_signed(ahead)) };
+        let next = now()?;
+        check!(
+            next >= last && next - last < 1_000_000_000,
+            "as the TSC moved by {ahead} the clock went from {last} ns to {next} ns"
+        );
+        last = next;
+    }
     Ok(())
 }
 
