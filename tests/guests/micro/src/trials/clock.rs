@@ -14,8 +14,8 @@ use crate::{
     interrupts::{Controller, expect_from},
     pic, pit,
     single::Single,
-    time::{Stopwatch, tsc, tsc_hz, wait},
-    trial::{Outcome, Trial, check, figure, found},
+    time::{Measured, Stopwatch, steadily, tsc, tsc_hz, wait},
+    trial::{Outcome, Trial, check, found},
 };
 
 const TIME_STAMP: u32 = 0x10;
@@ -117,16 +117,26 @@ fn halts(mut look: impl FnMut() -> Outcome) -> Outcome {
 }
 
 fn over_halts() -> Outcome {
-    let (start, mut last) = (now()?, now()?);
-    let mut watch = Stopwatch::start();
-    halts(|| {
-        let next = now()?;
-        check!(next >= last, "the clock went from {last} ns back to {next} ns over a halt");
-        last = next;
-        Ok(())
-    })?;
-    let (clock_us, us) = ((last - start) / 1000, watch.microseconds());
-    check!(clock_us + 2000 > us - us / 10, "over 20 halts the clock counted {clock_us} us of {us} us");
+    let mut last = now()?;
+    let mut result = Ok(());
+    let measured = steadily(|| {
+        let mut watch = Stopwatch::start();
+        let start = last;
+        let halted = halts(|| {
+            let next = now()?;
+            check!(next >= last, "the clock went from {last} ns back to {next} ns over a halt");
+            last = next;
+            Ok(())
+        });
+        if halted.is_err() {
+            result = halted;
+        }
+        let expected = watch.microseconds();
+        Measured { found: (last - start) / 1000, expected, apart: expected / 10 + 2000 }
+    });
+    result?;
+    let Measured { found, expected, .. } = measured;
+    check!(measured.agrees(), "over 20 halts the clock counted {found} us of {expected} us");
     Ok(())
 }
 
@@ -147,12 +157,17 @@ fn over_tsc_write() -> Outcome {
 }
 
 fn pace() -> Outcome {
-    let mut watch = Stopwatch::start();
-    let start = now()?;
-    wait(50, || false);
-    let (clock_us, us) = ((now()? - start) / 1000, watch.microseconds());
-    check!(clock_us.abs_diff(us) < us / 20, "the clock counted {clock_us} us in {us} us");
-    figure("clock_us_in_50_ms", clock_us);
+    now()?;
+    let measured = steadily(|| {
+        let mut watch = Stopwatch::start();
+        let start = now().unwrap_or(0);
+        wait(20, || false);
+        let found = (now().unwrap_or(0) - start) / 1000;
+        let expected = watch.microseconds();
+        Measured { found, expected, apart: expected / 20 }
+    });
+    let Measured { found, expected, .. } = measured;
+    check!(measured.agrees(), "the clock counted {found} us in {expected} us");
     Ok(())
 }
 
@@ -169,20 +184,25 @@ fn tsc_over_exits(asked: &Asked<'_>) -> Outcome {
 
 fn tsc_over_halts(_: &Asked<'_>) -> Outcome {
     let hz = tsc_hz(10);
-    let mut watch = Stopwatch::start();
-    let (start, mut last) = (tsc(), tsc());
-    halts(|| {
-        let next = tsc();
-        check!(next > last, "the TSC went from {last} to {next} over a halt");
-        last = next;
-        Ok(())
-    })?;
-    let us = watch.microseconds();
-    let counted_us = (last - start) * 1_000_000 / hz.max(1);
-    check!(
-        counted_us.abs_diff(us) < us / 10 + 2000,
-        "over 20 halts the TSC counted {counted_us} us of {us} us"
-    );
+    let mut last = tsc();
+    let mut back = None;
+    let measured = steadily(|| {
+        let mut watch = Stopwatch::start();
+        let start = tsc();
+        halts(|| {
+            let next = tsc();
+            back = back.or((next <= last).then_some((last, next)));
+            last = next;
+            Ok(())
+        })
+        .ok();
+        let expected = watch.microseconds();
+        let found = (u128::from(last - start) * 1_000_000 / u128::from(hz.max(1))) as u64;
+        Measured { found, expected, apart: expected / 10 + 2000 }
+    });
+    check!(back.is_none(), "the TSC went back over a halt: {back:?}");
+    let Measured { found, expected, .. } = measured;
+    check!(measured.agrees(), "over 20 halts the TSC counted {found} us of {expected} us");
     Ok(())
 }
 
