@@ -23,7 +23,7 @@
 //! | `pages`, `modes`, `memory_types` | page sizes, rights, what is forgotten when, code that changes; all modes; PAT, MTRRs, caches |
 //! | `ports`, `port_strings` | every size and form; INS and OUTS over counts, directions, address sizes, segment and page ends |
 //! | `mmio`, `addressing` | instructions on a device beside the same on RAM; every form of address and width |
-//! | `pic`, `apic`, `held_back`, `timers`, `halt`, `serial` | who comes first and what holds back; NMIs; five timers; wake-ups; COM1 |
+//! | `pic`, `apic`, `x2apic`, `held_back`, `timers`, `halt`, `serial` | who comes first and what holds back; NMIs; five timers; wake-ups; COM1 |
 //! | `clock`, `registers`, `memory`, `heartbeat` | clocks never go back; no register and no page is lost |
 //! | `isolation`, `garbage` | every port, all space beyond RAM, random writes to every device |
 //! | `ending` | power-off, resets, and what the host has to stop |

@@ -26,11 +26,12 @@ mod ports;
 mod registers;
 mod serial;
 mod timers;
+mod x2apic;
 
 use crate::{asked::Asked, console::println, environment, trial::Trial};
 
 /// In an order in which a failure says most.
-const GROUPS: [&[Trial]; 26] = [
+const GROUPS: [&[Trial]; 27] = [
     cpuid::TRIALS,
     msr::TRIALS,
     exceptions::TRIALS,
@@ -46,6 +47,7 @@ const GROUPS: [&[Trial]; 26] = [
     addressing::TRIALS,
     pic::TRIALS,
     apic::TRIALS,
+    x2apic::TRIALS,
     held_back::TRIALS,
     timers::TRIALS,
     halt::TRIALS,

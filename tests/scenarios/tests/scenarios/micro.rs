@@ -18,6 +18,8 @@ fn micro(tests: &str) -> Result<HostSpec> {
 /// Runs the machine until it switches itself off; answers what it printed.
 fn run(spec: &HostSpec) -> Result<String> {
     let mut machine = RunningHost::start(spec)?;
+    // The machine may be gone before its last words have been read.
+    machine.expect_line("the last line", |line| line.starts_with("micro done: "), TRIALS)?;
     let exit = machine.wait_exit(TRIALS)?;
     let printed = machine.transcript();
     ensure!(exit.reason.as_deref() == Some("guest-shutdown"), "ended by {:?}:\n{printed}", exit.reason);

@@ -32,6 +32,7 @@ pub(super) const TRIALS: &[Trial] = &[
     Trial::new("mmio-to-a-read-only-page-faults-there", read_only),
     Trial::new("mmio-instruction-on-an-exchanged-page", exchanged),
     Trial::new("mmio-string-goes-on-behind-a-fault", string_fault),
+    Trial::new("mmio-takes-port-strings", port_strings),
 ];
 
 /// With its timer masked the initial count is a plain 32-bit register.
@@ -333,5 +334,28 @@ fn string_fault(_: &Asked<'_>) -> Outcome {
         words[0] == apic::read(apic::VERSION) && words[4] == 0x5a5a_5a5a && words[3] != 0x5a5a_5a5a,
         "it copied {words:x?}"
     );
+    Ok(())
+}
+
+/// INS into a device's register and OUTS out of it: both ends are the host's.
+fn port_strings(_: &Asked<'_>) -> Outcome {
+    /// Nothing is at this port, on any machine this runs on.
+    const ABSENT: u16 = 0x1e8;
+    const SCRATCH: u16 = crate::console::COM1 + 7;
+    prepare(0x600d_ca5e);
+    let (out_end, in_end): (u64, u64);
+    let sent: u8;
+    // SAFETY: the addresses are the device's; neither port does anything.
+    unsafe {
+        asm!("outsb", inout("rsi") DEVICE => out_end, in("dx") SCRATCH);
+        asm!("in al, dx", in("dx") SCRATCH, out("al") sent);
+        asm!("insd", inout("rdi") DEVICE => in_end, in("dx") ABSENT);
+    }
+    let left = apic::read(apic::INITIAL_COUNT);
+    apic::write(apic::INITIAL_COUNT, 0);
+    check!((out_end, in_end) == (DEVICE + 1, DEVICE + 4), "they ended at {out_end:#x}, {in_end:#x}");
+    // QEMU 7.2's own APIC answers accesses of 4 bytes only.
+    check_strictly!(sent == 0x5e, "OUTSB of the register sent {sent:#x}");
+    check!(left == u32::MAX, "INSD left {left:#x} in the register");
     Ok(())
 }

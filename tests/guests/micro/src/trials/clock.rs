@@ -7,10 +7,12 @@ use x86_64::{
     registers::model_specific::Msr,
 };
 
+use super::msr::{is_gp, try_write};
 use crate::{
     apic,
     asked::Asked,
     environment::{self, cpuid},
+    faults::Shown,
     interrupts::{Controller, expect_from},
     pic, pit,
     single::Single,
@@ -48,6 +50,7 @@ pub(super) const TRIALS: &[Trial] = &[
     Trial::new("kvmclock-never-goes-back-over-halts", |_| with_clock(over_halts)),
     Trial::new("kvmclock-keeps-the-acpi-timers-pace", |_| with_clock(pace)),
     Trial::new("kvmclock-goes-on-over-a-tsc-write", |_| with_clock(over_tsc_write)),
+    Trial::new("kvmclock-page-outside-ram-gives-gp", outside_ram),
     Trial::new("tsc-never-goes-back-over-exits", tsc_over_exits),
     Trial::new("tsc-counts-on-through-halts", tsc_over_halts),
 ];
@@ -86,6 +89,21 @@ fn wall_clock(_: &Asked<'_>) -> Outcome {
     check!(version % 2 == 0, "the wall clock is left in the middle of an update, version {version}");
     check!(nanoseconds < 1_000_000_000, "the wall clock has {nanoseconds} ns in a second");
     check!(seconds > YEAR_2020_S, "the guest started {seconds} s after 1970");
+    Ok(())
+}
+
+/// The host writes the page: it must not be led anywhere but to this guest's RAM.
+fn outside_ram(_: &Asked<'_>) -> Outcome {
+    if !is_offered() {
+        return Ok(());
+    }
+    let end = environment::get().ram().iter().map(|range| range.end).max().unwrap_or(0);
+    for at in [end, end - 4 + 0x1000, 0xfee0_0000, 0xfec0_0000, 1 << 45, !3, PAGE.address() + 2] {
+        for (register, value) in [(SYSTEM_TIME, at | 1), (WALL_CLOCK, at)] {
+            let caught = try_write(register, value);
+            check!(is_gp(caught), "writing {value:#x} to MSR {register:#x}: {}", Shown(caught));
+        }
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use x86_64::registers::control::{Cr0, Cr0Flags};
 
 use crate::{
     asked::Asked,
-    compatibility,
+    compatibility, environment,
     faults::{Caught, Shown, catch},
     interrupts::ABSENT_SELECTOR,
     single::Single,
@@ -21,6 +21,8 @@ pub(super) const TRIALS: &[Trial] = &[
     Trial::new("bound-gives-br", bound),
     Trial::new("ud2-gives-ud", undefined),
     Trial::new("instructions-of-svm-give-ud", not_offered),
+    Trial::new("counters-and-monitors-that-are-not-offered-fault", not_there),
+    Trial::new("hypercall-that-is-none-says-so", hypercall),
     Trial::new("sse-with-ts-gives-nm", no_math),
     Trial::new("absent-segment-gives-np", absent_segment),
     Trial::new("stack-address-gives-ss", stack),
@@ -90,7 +92,7 @@ fn undefined(_: &Asked<'_>) -> Outcome {
 
 /// VMRUN, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, INVLPGA: none of them is offered.
 fn not_offered(_: &Asked<'_>) -> Outcome {
-    if crate::environment::cpuid(0x8000_0001, 0).ecx & 4 != 0 {
+    if environment::cpuid(0x8000_0001, 0).ecx & 4 != 0 {
         found!("SVM is offered here");
         return Ok(());
     }
@@ -101,6 +103,36 @@ fn not_offered(_: &Asked<'_>) -> Outcome {
     expect("CLGI", catch!(".byte 0x0f, 0x01, 0xdd";), 6, 0)?;
     expect("SKINIT", catch!(".byte 0x0f, 0x01, 0xde"; in("eax") 0u32), 6, 0)?;
     expect("INVLPGA", catch!(".byte 0x0f, 0x01, 0xdf"; in("rax") 0u64, in("ecx") 0u32), 6, 0)
+}
+
+/// RDPMC of a counter that no guest has; MONITOR and MWAIT where leaf 1 does not offer them.
+fn not_there(_: &Asked<'_>) -> Outcome {
+    let caught = catch!("rdpmc"; in("ecx") 0x7fff_ffff_u32, out("eax") _, out("edx") _);
+    // QEMU 7.2 has no RDPMC at all.
+    if !environment::get().is_strict() && caught.is_some_and(|caught| caught.vector == 6) {
+        found!("RDPMC is no instruction here");
+    } else {
+        expect("RDPMC of no counter", caught, 13, 0)?;
+    }
+    if environment::cpuid(1, 0).ecx & (1 << 3) != 0 {
+        found!("MONITOR is offered here");
+        return Ok(());
+    }
+    let caught = catch!("monitor"; in("rax") &raw const X87, in("ecx") 0, in("edx") 0);
+    expect("MONITOR", caught, 6, 0)?;
+    expect("MWAIT", catch!("mwait"; in("eax") 0, in("ecx") 0), 6, 0)
+}
+
+/// -KVM_ENOSYS under KVM's signature; elsewhere VMMCALL is no instruction.
+fn hypercall(_: &Asked<'_>) -> Outcome {
+    let answer: i64;
+    let caught = catch!(".byte 0x0f, 0x01, 0xd9"; inout("rax") 0x7777_i64 => answer, in("rcx") 1, in("rdx") 2, in("rsi") 3);
+    if !environment::get().is_strict() {
+        return expect("VMMCALL", caught, 6, 0);
+    }
+    check!(caught.is_none(), "VMMCALL gave {}", Shown(caught));
+    check!(answer == -1000, "a hypercall that is none answers {answer}, not -1000");
+    Ok(())
 }
 
 /// #NM, then the state is used as if nothing had been: the handler of every exception clears CR0.TS.
@@ -148,7 +180,7 @@ fn not_canonical(_: &Asked<'_>) -> Outcome {
 }
 
 fn control_registers(_: &Asked<'_>) -> Outcome {
-    if !crate::environment::get().is_strict() {
+    if !environment::get().is_strict() {
         // QEMU 7.2 takes them all, and clears PAE under its own feet.
         found!("reserved bits of CR4 are not tried on plain emulators");
         return Ok(());
