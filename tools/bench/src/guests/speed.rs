@@ -24,12 +24,12 @@ pub(super) fn take(files: &Files, metrics: &mut Metrics) -> Result<()> {
     progress(format_args!(
         "times, in {TURNS} turns: Godwit and the peer, hosts of one CPU and {HOST_MEMORY}"
     ));
-    let peer = Peer::start(&files.peer)?;
+    let peer = Peer::start(&files.peer, 1)?;
     progress(format_args!("  the peer: {}", peer.description()));
     let memory = MemorySize::from_mib(256)?;
     let (mut boots, mut exits) = ([vec![], vec![]], [vec![], vec![]]);
     for turn in 1..=TURNS {
-        let pair = [boot_seconds(files)?, peer.boot_seconds(memory)?];
+        let pair = [boot_seconds(files)?, peer.boot_seconds(memory, 1)?];
         progress(format_args!("  {turn}: boot {:.2} s, the peer {:.2} s", pair[0], pair[1]));
         boots.iter_mut().zip(pair).for_each(|(of, value)| of.push(value));
         let pair = [cpuid_exit_ns(files)? / 1000.0, peer.cpuid_exit_ns(EXITS)? as f64 / 1000.0];

@@ -4,7 +4,7 @@ use std::{os::unix::process::CommandExt, process::Command, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use godwit_lab::{HostSpec, MemorySize};
+use godwit_lab::{HostSpec, MemorySize, Verdict};
 use godwit_peer_kvm::{Peer, PeerFiles};
 
 use crate::{process, setup};
@@ -18,6 +18,12 @@ pub(crate) struct Options {
     /// Measure it under the peer, Linux KVM with QEMU in an emulated host: boots and exits, so many of each
     #[arg(long, value_name = "RUNS", conflicts_with = "boot")]
     peer: Option<u32>,
+    /// Run these micro guests under the peer as well, such as `cpuid,msr`, or `all`
+    #[arg(long, value_name = "TRIALS", requires = "peer")]
+    micro: Option<String>,
+    /// CPUs of the guest with `--peer`; from two on its host has two
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    cpus: u32,
     /// RAM with `--boot` and `--peer`, in MiB or GiB
     #[arg(long, default_value = "256MiB")]
     memory: MemorySize,
@@ -37,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("bzImage     {}", linux.vmlinuz().display());
     println!("initramfs   {} ({} KiB)", initramfs.path.display(), initramfs.bytes / 1024);
     if let Some(runs) = options.peer {
-        return measure_peer(&super::peer(&linux, &initramfs)?, options.memory, runs);
+        return measure_peer(&super::peer(&linux, &initramfs)?, options, runs);
     }
     if !options.boot {
         return Ok(());
@@ -63,13 +69,27 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Exits that one measurement takes together.
 const EXITS: u32 = 2000;
 
-fn measure_peer(files: &PeerFiles, memory: MemorySize, runs: u32) -> Result<()> {
+fn measure_peer(files: &PeerFiles, options: &Options, runs: u32) -> Result<()> {
     let began = Instant::now();
-    let peer = Peer::start(files)?;
+    let (memory, cpus) = (options.memory, options.cpus);
+    let peer = Peer::start(files, cpus.min(2))?;
     println!("the peer is ready after {:.1} s: {}", began.elapsed().as_secs_f32(), peer.description());
     for run in 1..=runs {
-        println!("{run}: {memory} to user space in {:.2} s", peer.boot_seconds(memory)?);
+        println!("{run}: {memory} to user space in {:.2} s", peer.boot_seconds(memory, cpus)?);
         println!("{run}: a CPUID exit takes {:.1} µs", peer.cpuid_exit_ns(EXITS)? as f64 / 1000.0);
+    }
+    if let Some(trials) = &options.micro {
+        let run = peer.micro(&format!("test={trials}"))?;
+        println!(
+            "the micro guests, under '{}':",
+            run.hypervisor.as_deref().unwrap_or("nothing: they did not begin")
+        );
+        for (trial, verdict) in &run.trials {
+            match verdict {
+                Verdict::Failed(why) => println!("  {trial}: FAILED: {why}"),
+                verdict => println!("  {trial}: {}", verdict.word()),
+            }
+        }
     }
     Ok(())
 }
