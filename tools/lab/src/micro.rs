@@ -1,16 +1,13 @@
-//! The micro guests (`tests/guests/micro`): what they say, wherever they run, and trying all of them where one may bring its
-//! machine down.
+//! The micro guests (`tests/guests/micro`): what they say, wherever they run.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::{host::RunningHost, spec::HostSpec};
 
-/// How long a plain emulator may take for all trials that it is given at a time.
+/// How long a plain emulator may take.
 const PLAIN: Duration = Duration::from_secs(120);
-/// Characters of trials that are asked for at a time: the guest keeps 512 bytes of its command line.
-const MOST_ASKED: usize = 400;
 
 /// What came of a trial.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,17 +16,30 @@ pub enum Verdict {
     Passed,
     /// It failed, for this reason.
     Failed(String),
-    /// It never came to a verdict: its machine ended in it, or was ended because it took too long.
-    Unfinished,
+    /// It never came to a verdict: its machine ended in it, or was ended because it took too long. How that was.
+    Unfinished(String),
 }
 
 impl Verdict {
+    /// Whether it passed.
+    pub fn passed(&self) -> bool {
+        *self == Self::Passed
+    }
+
+    /// Why it did not pass.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Passed => "",
+            Self::Failed(why) | Self::Unfinished(why) => why,
+        }
+    }
+
     /// One word for a table.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Passed => "ok",
             Self::Failed(_) => "FAILED",
-            Self::Unfinished => "ENDED",
+            Self::Unfinished(_) => "ENDED",
         }
     }
 }
@@ -43,16 +53,27 @@ pub struct MicroRun {
     pub trials: Vec<(String, Verdict)>,
     /// Trials that the guest knows, where it was asked for them.
     pub listed: Vec<String>,
+    /// Every line of the guest's.
+    pub said: Vec<String>,
+    /// How it ended, where it or whoever ran it knows.
+    pub ended: String,
 }
 
 impl MicroRun {
     /// Understands the lines of a console; those of others are passed over.
     pub fn read<'l>(lines: impl IntoIterator<Item = &'l str>) -> Self {
         let mut run = Self::default();
-        for line in lines {
+        let mut lines = lines.into_iter();
+        while let Some(line) = lines.next() {
             let Some(said) = line.trim_end().strip_prefix("micro ") else { continue };
+            run.said.push(said.to_owned());
             if let Some(signature) = said.strip_prefix("begins, hypervisor '") {
                 run.hypervisor = Some(signature.trim_end_matches('\'').to_owned());
+                continue;
+            }
+            if said.starts_with("panic") {
+                // What it was is on the line behind the place.
+                run.ended = format!("{said} {}", lines.next().unwrap_or_default().trim_end());
                 continue;
             }
             match said.split_once(' ') {
@@ -71,9 +92,19 @@ impl MicroRun {
         run
     }
 
-    /// What came of `trial`.
-    pub fn verdict(&self, trial: &str) -> Option<&Verdict> {
-        self.trials.iter().find(|(name, _)| name == trial).map(|(_, verdict)| verdict)
+    /// Takes note of how its machine ended; the guest's own word comes first.
+    #[must_use]
+    pub fn or_ended(mut self, how: &str) -> Self {
+        if self.ended.is_empty() {
+            how.clone_into(&mut self.ended);
+        }
+        self
+    }
+
+    /// What came of `trial`, which it was asked for.
+    pub fn verdict(&self, trial: &str) -> Verdict {
+        let found = self.trials.iter().find(|(name, _)| name == trial);
+        found.map_or_else(|| Verdict::Unfinished(self.ended.clone()), |(_, verdict)| verdict.clone())
     }
 
     /// Runs the micro guests `kernel` on a plain emulator with this command line, without any hypervisor.
@@ -85,8 +116,10 @@ impl MicroRun {
         let spec = HostSpec { command_line, ..HostSpec::new("micro", kernel)? };
         let mut machine = RunningHost::start(&spec)?;
         // Either way the transcript says how far it came.
-        let _ = machine.wait_exit(PLAIN);
-        Ok(Self::read(machine.transcript().lines()))
+        let exit = machine.wait_exit(PLAIN);
+        let ended = exit
+            .map_or_else(|_| format!("did not end within {PLAIN:?}"), |exit| format!("{:?}", exit.reason));
+        Ok(Self::read(machine.transcript().lines()).or_ended(&ended))
     }
 }
 
@@ -103,43 +136,6 @@ pub fn micro_trials(kernel: &Path) -> Result<Vec<String>> {
     Ok(trials)
 }
 
-/// Tries each of `trials` by `run`, which boots one machine with the command line that it is given. Many share a machine; where it
-/// ends in one of them, the others go on in a new one.
-///
-/// # Errors
-/// Those of `run`, or a machine on which the guest does not even begin.
-pub fn try_each(
-    trials: &[String],
-    mut run: impl FnMut(&str) -> Result<MicroRun>,
-) -> Result<BTreeMap<String, Verdict>> {
-    let mut verdicts = BTreeMap::new();
-    let mut left = trials;
-    while let Some((first, rest)) = left.split_first() {
-        let mut asked = format!("test={first}");
-        for more in rest {
-            if asked.len() + 1 + more.len() > MOST_ASKED {
-                break;
-            }
-            asked = format!("{asked},{more}");
-        }
-        let said = run(&asked)?;
-        if said.hypervisor.is_none() {
-            bail!("the micro guests did not begin, asked for {asked}");
-        }
-        let together = asked.split(',').count();
-        for trial in &left[..together] {
-            left = &left[1..];
-            let verdict = said.verdict(trial).cloned().unwrap_or(Verdict::Unfinished);
-            let ended = verdict == Verdict::Unfinished;
-            verdicts.insert(trial.clone(), verdict);
-            if ended {
-                break;
-            }
-        }
-    }
-    Ok(verdicts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,53 +147,12 @@ mod tests {
             micro done: 1 ok, 1 failed\n";
         let run = MicroRun::read(text.lines());
         assert_eq!(run.hypervisor.as_deref(), Some("KVMKVMKVM"));
-        assert_eq!(run.verdict("cpuid"), Some(&Verdict::Passed));
-        assert_eq!(run.verdict("apic"), Some(&Verdict::Failed("no interrupt came: 0 ok".to_owned())));
-        assert_eq!((run.trials.len(), run.verdict("msr")), (2, None));
+        assert_eq!(run.verdict("cpuid"), Verdict::Passed);
+        assert_eq!(run.verdict("apic"), Verdict::Failed("no interrupt came: 0 ok".to_owned()));
+        assert_eq!((run.trials.len(), run.verdict("msr").word()), (2, "ENDED"));
+        let panicked = MicroRun::read("micro panic: panicked at faults.rs:64:5:\nexception 6\n".lines());
+        let panicked = panicked.or_ended("the machine was switched off").verdict("msr");
+        assert_eq!(panicked.why(), "panic: panicked at faults.rs:64:5: exception 6");
         assert_eq!(MicroRun::read("micro list FAILED: there is no such trial".lines()).listed, [""; 0]);
-    }
-
-    #[test]
-    fn those_after_the_end_of_a_machine_are_tried_in_another_one() {
-        let trials = ["a", "crash", "b", "c"].map(str::to_owned);
-        let mut asked = Vec::new();
-        let verdicts = try_each(&trials, |words| {
-            asked.push(words.to_owned());
-            let names = words.trim_start_matches("test=").split(',');
-            let said = names.take_while(|name| *name != "crash").map(|name| format!("micro {name} ok\n"));
-            Ok(MicroRun::read(
-                ["micro begins, hypervisor ''\n".to_owned()]
-                    .into_iter()
-                    .chain(said)
-                    .collect::<String>()
-                    .lines(),
-            ))
-        })
-        .unwrap();
-        assert_eq!(asked, ["test=a,crash,b,c", "test=b,c"]);
-        let words: Vec<_> = trials.iter().map(|trial| verdicts[trial].word()).collect();
-        assert_eq!(words, ["ok", "ENDED", "ok", "ok"]);
-    }
-
-    #[test]
-    fn no_command_line_grows_too_long_and_each_trial_is_tried_once() {
-        let trials: Vec<_> = (0..100).map(|number| format!("trial-{number}")).collect();
-        let mut longest = 0;
-        let mut tried = Vec::new();
-        try_each(&trials, |words| {
-            longest = longest.max(words.len());
-            let names: Vec<_> = words.trim_start_matches("test=").split(',').map(str::to_owned).collect();
-            tried.extend(names.iter().cloned());
-            let trials = names.into_iter().map(|name| (name, Verdict::Passed)).collect();
-            Ok(MicroRun { hypervisor: Some(String::new()), trials, listed: vec![] })
-        })
-        .unwrap();
-        assert!(longest <= MOST_ASKED && tried == trials, "{longest} {tried:?}");
-    }
-
-    #[test]
-    fn a_guest_that_does_not_begin_is_an_error() {
-        let error = try_each(&["a".to_owned()], |_| Ok(MicroRun::default())).unwrap_err().to_string();
-        assert!(error.contains("test=a"), "{error}");
     }
 }

@@ -17,8 +17,8 @@ use godwit_lab::{GuestLine, HostSpec, MemorySize, MicroRun, RunningHost, Stamped
 const BOOT: Duration = Duration::from_secs(180);
 /// How long a guest may take from its start to its end.
 const GUEST: Duration = Duration::from_secs(300);
-/// How long micro guests may take for all trials that they are given at a time, in seconds of the host.
-const MICRO_S: u64 = 120;
+/// How long a micro guest may take, in seconds of the host.
+const MICRO_S: u64 = 60;
 /// RAM of a micro guest, in MiB: what Godwit gives it in the scenarios.
 const MICRO_MIB: u64 = 16;
 /// The host's RAM: itself, QEMU, and a guest of 1 GiB.
@@ -121,8 +121,16 @@ impl Peer {
     /// # Errors
     /// The host does not run them at all. A guest that does not come to an end is no error: what it said until then counts.
     pub fn micro(&self, words: &str) -> Result<MicroRun> {
-        let (lines, _status) = self.guest(&format!("micro {MICRO_MIB} 1 {MICRO_S} {words}"))?;
-        Ok(MicroRun::read(lines.iter().map(|line| line.text.as_str())))
+        let (lines, status) = self.guest(&format!("micro {MICRO_MIB} 1 {MICRO_S} {words}"))?;
+        let lines: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+        // What QEMU complained of, if anything: KVM's own word where a guest comes to a bad end.
+        let complaint =
+            lines.iter().find_map(|line| line.strip_prefix("peer: qemu said: ")).unwrap_or_default();
+        let ended = match status.as_str() {
+            "137" => format!("did not end within {MICRO_S} s"),
+            status => format!("QEMU ended with {status} {complaint}").trim_end().to_owned(),
+        };
+        Ok(MicroRun::read(lines).or_ended(&ended))
     }
 
     /// Gives the host a command that runs one guest; every line until it ended, and the status of its QEMU.

@@ -4,7 +4,7 @@ use std::{os::unix::process::CommandExt, process::Command, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use godwit_lab::{HostSpec, MemorySize, Verdict};
+use godwit_lab::{HostSpec, MemorySize};
 use godwit_peer_kvm::{Peer, PeerFiles};
 
 use crate::{process, setup};
@@ -80,16 +80,8 @@ fn measure_peer(files: &PeerFiles, options: &Options, runs: u32) -> Result<()> {
     }
     if let Some(trials) = &options.micro {
         let run = peer.micro(&format!("test={trials}"))?;
-        println!(
-            "the micro guests, under '{}':",
-            run.hypervisor.as_deref().unwrap_or("nothing: they did not begin")
-        );
-        for (trial, verdict) in &run.trials {
-            match verdict {
-                Verdict::Failed(why) => println!("  {trial}: FAILED: {why}"),
-                verdict => println!("  {trial}: {}", verdict.word()),
-            }
-        }
+        run.said.iter().for_each(|line| println!("  micro {line}"));
+        println!("the micro guest's end: {}", run.ended);
     }
     Ok(())
 }
