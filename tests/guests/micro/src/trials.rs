@@ -1,6 +1,7 @@
 //! The trials.
 
 mod clock;
+mod count;
 mod cpuid;
 mod exceptions;
 mod garbage;
@@ -20,7 +21,7 @@ mod timers;
 use crate::{asked::Asked, console::println, environment, trial::Trial};
 
 /// Those that end come first, in an order in which a failure says most.
-static TRIALS: [Trial; 20] = [
+static TRIALS: [Trial; 21] = [
     Trial { name: "cpuid", run: cpuid::run, ends: true },
     Trial { name: "msr", run: msr::run, ends: true },
     Trial { name: "ports", run: ports::run, ends: true },
@@ -40,6 +41,7 @@ static TRIALS: [Trial; 20] = [
     Trial { name: "echo", run: serial::echo, ends: false },
     Trial { name: "triple-fault", run: never_ending::triple_fault, ends: false },
     Trial { name: "spin", run: never_ending::spin, ends: false },
+    Trial { name: "count", run: count::run, ends: false },
     Trial { name: "halt-forever", run: never_ending::halt, ends: false },
 ];
 
