@@ -1,13 +1,15 @@
 //! The micro guests (`tests/guests/micro`): what they say, wherever they run.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::{host::RunningHost, spec::HostSpec};
 
 /// How long a plain emulator may take.
 const PLAIN: Duration = Duration::from_secs(120);
+/// Characters of trials that are asked for at a time: the guest keeps 512 bytes of its command line.
+const MOST_ASKED: usize = 480;
 
 /// What came of a trial.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,7 +53,7 @@ pub struct MicroRun {
     pub hypervisor: Option<String>,
     /// Trials that came to a verdict, in their order.
     pub trials: Vec<(String, Verdict)>,
-    /// Trials that the guest knows, where it was asked for them.
+    /// Trials that come to an end by themselves, where the guest was asked for them.
     pub listed: Vec<String>,
     /// Every line of the guest's.
     pub said: Vec<String>,
@@ -78,9 +80,8 @@ impl MicroRun {
             }
             match said.split_once(' ') {
                 Some((trial, "ok")) => run.trials.push((trial.to_owned(), Verdict::Passed)),
-                Some(("list", trials)) if !trials.starts_with("FAILED") => {
-                    run.listed.extend(trials.split_whitespace().map(str::to_owned));
-                }
+                // Behind the name of one that never ends there is more.
+                Some(("has", trial)) if !trial.contains(' ') => run.listed.push(trial.to_owned()),
                 Some((trial, why)) => {
                     if let Some(why) = why.strip_prefix("FAILED: ") {
                         run.trials.push((trial.to_owned(), Verdict::Failed(why.to_owned())));
@@ -128,12 +129,52 @@ impl MicroRun {
 /// # Errors
 /// They cannot be run, or know none.
 pub fn micro_trials(kernel: &Path) -> Result<Vec<String>> {
-    let mut trials = MicroRun::plain(kernel, "test=list")?.listed;
-    if trials.is_empty() {
-        trials = MicroRun::plain(kernel, "test=all")?.trials.into_iter().map(|(name, _)| name).collect();
-    }
+    let trials = MicroRun::plain(kernel, "test=list")?.listed;
     ensure!(!trials.is_empty(), "{} knows no trials", kernel.display());
     Ok(trials)
+}
+
+/// Tries each of `trials` by `run`, which boots one machine with the command line that it is given. Many share a machine, and one
+/// that does not pass there is tried again in a machine of its own: what it says alone counts.
+///
+/// # Errors
+/// Those of `run`, or a machine on which the guest does not even begin.
+pub fn try_each(
+    trials: &[String],
+    mut run: impl FnMut(&str) -> Result<MicroRun>,
+) -> Result<BTreeMap<String, Verdict>> {
+    let mut run = |asked: &[String]| {
+        let words = format!("test={}", asked.join(","));
+        let said = run(&words)?;
+        if said.hypervisor.is_none() {
+            bail!("the micro guests did not begin, asked for {words}: {}", said.ended);
+        }
+        Ok(said)
+    };
+    let mut verdicts = BTreeMap::new();
+    let mut left = trials;
+    while !left.is_empty() {
+        let (together, rest) = left.split_at(fitting(left));
+        left = rest;
+        let said = run(together)?;
+        for trial in together {
+            let mut verdict = said.verdict(trial);
+            if !verdict.passed() && together.len() > 1 {
+                verdict = run(std::slice::from_ref(trial))?.verdict(trial);
+            }
+            verdicts.insert(trial.clone(), verdict);
+        }
+    }
+    Ok(verdicts)
+}
+
+/// How many of `trials` one command line takes, at least one.
+fn fitting(trials: &[String]) -> usize {
+    let lengths = trials.iter().scan(0, |length, trial| {
+        *length += trial.len() + 1;
+        Some(*length)
+    });
+    lengths.take_while(|length| *length <= MOST_ASKED).count().clamp(1, trials.len())
 }
 
 #[cfg(test)]
@@ -153,6 +194,47 @@ mod tests {
         let panicked = MicroRun::read("micro panic: panicked at faults.rs:64:5:\nexception 6\n".lines());
         let panicked = panicked.or_ended("the machine was switched off").verdict("msr");
         assert_eq!(panicked.why(), "panic: panicked at faults.rs:64:5: exception 6");
-        assert_eq!(MicroRun::read("micro list FAILED: there is no such trial".lines()).listed, [""; 0]);
+        let listed = MicroRun::read("micro has a-b\nmicro has spin without end\nmicro done: 0 ok".lines());
+        assert_eq!(listed.listed, ["a-b"]);
+    }
+
+    #[test]
+    fn one_that_fails_in_company_is_tried_alone() {
+        let trials = ["a", "crash", "b", "c"].map(str::to_owned);
+        let mut asked = Vec::new();
+        let verdicts = try_each(&trials, |words| {
+            asked.push(words.to_owned());
+            let names = words.trim_start_matches("test=").split(',');
+            let passed = names.take_while(|name| *name != "crash").map(|name| format!("micro {name} ok\n"));
+            let text: String =
+                ["micro begins, hypervisor ''\n".to_owned()].into_iter().chain(passed).collect();
+            Ok(MicroRun::read(text.lines()).or_ended("reset"))
+        })
+        .unwrap();
+        assert_eq!(asked, ["test=a,crash,b,c", "test=crash", "test=b", "test=c"]);
+        let words: Vec<_> = trials.iter().map(|trial| verdicts[trial].word()).collect();
+        assert_eq!((words, verdicts["crash"].why()), (vec!["ok", "ENDED", "ok", "ok"], "reset"));
+    }
+
+    #[test]
+    fn no_command_line_grows_too_long_and_each_trial_is_tried_once() {
+        let trials: Vec<_> = (0..100).map(|number| format!("trial-{number}")).collect();
+        let (mut longest, mut tried) = (0, Vec::new());
+        try_each(&trials, |words| {
+            longest = longest.max(words.len());
+            let names: Vec<_> = words.trim_start_matches("test=").split(',').map(str::to_owned).collect();
+            tried.extend(names.iter().cloned());
+            let trials = names.into_iter().map(|name| (name, Verdict::Passed)).collect();
+            Ok(MicroRun { hypervisor: Some(String::new()), trials, ..MicroRun::default() })
+        })
+        .unwrap();
+        assert!(longest < 512 && tried == trials, "{longest} {tried:?}");
+        assert_eq!(fitting(&["x".repeat(600)]), 1);
+    }
+
+    #[test]
+    fn a_guest_that_does_not_begin_is_an_error() {
+        let error = try_each(&["a".to_owned()], |_| Ok(MicroRun::default())).unwrap_err().to_string();
+        assert!(error.contains("test=a"), "{error}");
     }
 }

@@ -117,12 +117,12 @@ pub(crate) fn trust() -> Command {
     command
 }
 
-/// Packs a guest for each trial of the micro guests, called like it.
+/// Packs a guest for each trial of the micro guests, by its place among them: `trial-0` and so on.
 pub(crate) fn pack_micro() -> Result<()> {
     let kernel = workspace::output().join("micro.elf");
     let mut guests = String::new();
-    for trial in micro_trials(&kernel)? {
-        writeln!(guests, "[[guest]]\nname = \"{trial}\"\nmemory = \"16MiB\"\nkernel = \"micro.elf\"")?;
+    for (place, trial) in micro_trials(&kernel)?.iter().enumerate() {
+        writeln!(guests, "[[guest]]\nname = \"trial-{place}\"\nmemory = \"16MiB\"\nkernel = \"micro.elf\"")?;
         writeln!(guests, "cmdline = \"test={trial}\"\nautostart = false\n")?;
     }
     let file = workspace::output().join("bench-trust-micro.toml");

@@ -37,6 +37,11 @@ impl Stopwatch {
     }
 }
 
+/// The ACPI timer's count.
+pub(crate) fn ticks() -> u32 {
+    timer()
+}
+
 fn timer() -> u32 {
     let Some(port) = acpi::timer_port() else { return 0 };
     // SAFETY: the FADT says that this is the timer; reading it changes nothing.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use godwit_lab::{MicroRun, Verdict};
+use godwit_lab::{MicroRun, Verdict, try_each};
 
 use super::{
     Trust,
@@ -21,17 +21,17 @@ pub(super) fn take(trust: &mut Trust, metrics: &mut Metrics) -> Result<()> {
     let godwit = micro::as_found(trust)?;
     progress(format_args!("the same micro guests in plain QEMU, and under KVM"));
     let peer = speed::start_peer(&trust.files, 1)?;
-    let mut others = BTreeMap::new();
-    for trial in godwit.keys() {
-        let asked = format!("test={trial}");
-        let runs = [
-            (Elsewhere::Kvm, peer.micro(&asked)?),
-            (Elsewhere::Plain, MicroRun::plain(&trust.micro, &asked)?),
-        ];
-        for (elsewhere, run) in runs {
-            others.insert((elsewhere, trial.as_str()), run.verdict(trial));
-        }
-    }
+    let trials: Vec<_> = godwit.keys().cloned().collect();
+    let runs = [
+        (Elsewhere::Kvm, try_each(&trials, |words| peer.micro(words))?),
+        (Elsewhere::Plain, try_each(&trials, |words| MicroRun::plain(&trust.micro, words))?),
+    ];
+    let others: Others = runs
+        .into_iter()
+        .flat_map(|(elsewhere, run)| {
+            run.into_iter().map(move |(trial, verdict)| ((elsewhere, trial), verdict))
+        })
+        .collect();
     show(&godwit, &others);
     let problems = compare(&godwit, &others, KNOWN);
     problems.iter().for_each(|problem| progress(format_args!("  {problem}")));
@@ -49,27 +49,27 @@ pub(super) fn take(trust: &mut Trust, metrics: &mut Metrics) -> Result<()> {
     Ok(())
 }
 
-type Others<'t> = BTreeMap<(Elsewhere, &'t str), Verdict>;
+type Others = BTreeMap<(Elsewhere, String), Verdict>;
 
 /// A line for each trial.
-fn show(godwit: &Verdicts, others: &Others<'_>) {
+fn show(godwit: &Verdicts, others: &Others) {
     let width = godwit.keys().map(String::len).max().unwrap_or(0);
     progress(format_args!("  {:width$}  Godwit  KVM     plain QEMU", ""));
     for (trial, verdict) in godwit {
-        let word = |elsewhere| others.get(&(elsewhere, trial.as_str())).map_or("-", Verdict::word);
+        let word = |elsewhere| others.get(&(elsewhere, trial.clone())).map_or("-", Verdict::word);
         let (kvm, plain) = (word(Elsewhere::Kvm), word(Elsewhere::Plain));
         progress(format_args!("  {trial:width$}  {:7} {kvm:7} {plain}", verdict.word()));
     }
 }
 
 /// What nobody has explained, and explanations of what is not so.
-fn compare(godwit: &Verdicts, others: &Others<'_>, known: &[Difference]) -> Vec<String> {
+fn compare(godwit: &Verdicts, others: &Others, known: &[Difference]) -> Vec<String> {
     let mut problems = Vec::new();
     let reason = |elsewhere: Elsewhere, trial: &str| {
         known.iter().find(|known| (known.elsewhere, known.trial) == (elsewhere, trial))
     };
     for ((elsewhere, trial), verdict) in others {
-        let here = godwit.get(*trial);
+        let here = godwit.get(trial);
         // Why it failed may be told in other words; whether it passed may not differ.
         let differs = here.map(Verdict::word) != Some(verdict.word());
         let here = here.map_or("nothing", Verdict::word);
@@ -86,7 +86,8 @@ fn compare(godwit: &Verdicts, others: &Others<'_>, known: &[Difference]) -> Vec<
             _ => {}
         }
     }
-    for known in known.iter().filter(|known| !others.contains_key(&(known.elsewhere, known.trial))) {
+    for known in known.iter().filter(|known| !others.contains_key(&(known.elsewhere, known.trial.to_owned())))
+    {
         problems.push(format!(
             "{}: said to differ in {}, and there is no such trial",
             known.trial, known.elsewhere
@@ -105,7 +106,10 @@ mod tests {
 
     fn compared(kvm: Verdict, known: &[Difference]) -> Vec<String> {
         let godwit = Verdicts::from([("a".to_owned(), Verdict::Passed)]);
-        let others = Others::from([((Elsewhere::Kvm, "a"), kvm), ((Elsewhere::Plain, "a"), Verdict::Passed)]);
+        let others = Others::from([
+            ((Elsewhere::Kvm, "a".to_owned()), kvm),
+            ((Elsewhere::Plain, "a".to_owned()), Verdict::Passed),
+        ]);
         compare(&godwit, &others, known)
     }
 

@@ -66,16 +66,19 @@ fn under_godwit(trust: &Trust, words: &[&str]) -> Result<Verdicts> {
     let banner = host.wait_ready(bed::BOOT)?;
     // A host that does not know a word goes on without it, and what it finds says nothing.
     ensure!(!banner.contains("command line byte "), "the host does not take {words:?}:\n{banner}");
-    trials.iter().map(|trial| Ok((trial.clone(), try_one(&host, trial)?))).collect()
+    let tried = trials.iter().enumerate();
+    tried
+        .map(|(place, trial)| Ok((trial.clone(), try_one(&host, &format!("trial-{place}"), trial)?)))
+        .collect()
 }
 
-/// Runs one trial in the guest that is called like it.
-fn try_one(host: &RunningHost, trial: &str) -> Result<Verdict> {
-    bed::start_guest(host, trial)?;
-    host.type_line(&format!("console {trial}"))?;
-    host.expect_line("the console", |line| line.starts_with(&format!("console of {trial}; ")), bed::ANSWER)?;
-    let off = format!("{trial}: it switched itself off");
-    let stopped = format!("guest {trial} stopped");
+/// Runs one trial in its guest.
+fn try_one(host: &RunningHost, guest: &str, trial: &str) -> Result<Verdict> {
+    bed::start_guest(host, guest)?;
+    host.type_line(&format!("console {guest}"))?;
+    host.expect_line("the console", |line| line.starts_with(&format!("console of {guest}; ")), bed::ANSWER)?;
+    let off = format!("{guest}: it switched itself off");
+    let stopped = format!("guest {guest} stopped");
     match host.expect_line("the end of the trial", |line| line == off || line.contains(&stopped), TRIAL) {
         Ok(end) => {
             let verdict = MicroRun::read(end.before.lines()).or_ended(&end.text).verdict(trial);
@@ -83,7 +86,7 @@ fn try_one(host: &RunningHost, trial: &str) -> Result<Verdict> {
                 host.wait_prompt(bed::ANSWER)?;
             } else {
                 bed::leave_console(host)?;
-                bed::stop_guest(host, trial)?;
+                bed::stop_guest(host, guest)?;
             }
             Ok(verdict)
         }
@@ -91,7 +94,7 @@ fn try_one(host: &RunningHost, trial: &str) -> Result<Verdict> {
             // Where the host itself is gone, leaving says so.
             progress(format_args!("  {error:#}"));
             bed::leave_console(host)?;
-            bed::stop_guest(host, trial)?;
+            bed::stop_guest(host, guest)?;
             Ok(Verdict::Unfinished(format!("did not end within {TRIAL:?}")))
         }
     }

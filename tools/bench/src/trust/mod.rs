@@ -28,7 +28,7 @@ pub(crate) struct Trust {
     files: Files,
     /// The micro guests' kernel.
     micro: PathBuf,
-    /// A guest for each trial, called like it.
+    /// A guest for each trial, called by its place among them.
     micro_bundle: PathBuf,
     /// What the fuzz targets did.
     fuzz: PathBuf,

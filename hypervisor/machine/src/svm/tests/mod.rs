@@ -11,6 +11,7 @@ mod msr;
 mod refusal;
 mod state;
 mod whole_state;
+mod without;
 
 use crate::{
     svm::capabilities::Capabilities,

@@ -1,15 +1,21 @@
-//! KVM's paravirtual clock (Linux `Documentation/virt/kvm/x86/msr.rst`): it runs at the right pace and never goes back.
+//! Clocks that never go back: the TSC, and KVM's paravirtual clock (Linux `Documentation/virt/kvm/x86/msr.rst`).
 
 use core::sync::atomic::{Ordering, fence};
 
-use x86_64::registers::model_specific::Msr;
+use x86_64::{
+    instructions::interrupts::{disable, enable_and_hlt},
+    registers::model_specific::Msr,
+};
 
 use crate::{
+    apic,
     asked::Asked,
     environment::{self, cpuid},
+    interrupts::{Controller, expect_from},
+    pic, pit,
     single::Single,
-    time::{Stopwatch, tsc, wait},
-    trial::{Outcome, check, figure, found},
+    time::{Stopwatch, tsc, tsc_hz, wait},
+    trial::{Outcome, Trial, check, figure, found},
 };
 
 const WALL_CLOCK: u32 = 0x4b56_4d00;
@@ -35,21 +41,40 @@ struct TimeInfo {
     pad2: [u8; 2],
 }
 
-pub(super) fn run(asked: &Asked<'_>) -> Outcome {
-    if !environment::get().is_strict() || cpuid(0x4000_0001, 0).eax & CLOCK_SOURCE_2 == 0 {
+pub(super) const TRIALS: &[Trial] = &[
+    Trial::new("wall-clock-page-is-whole", wall_clock),
+    Trial::new("kvmclock-never-goes-back-over-exits", |asked| with_clock(|| never_back(asked))),
+    Trial::new("kvmclock-never-goes-back-over-halts", |_| with_clock(over_halts)),
+    Trial::new("kvmclock-keeps-the-acpi-timers-pace", |_| with_clock(pace)),
+    Trial::new("tsc-never-goes-back-over-exits", tsc_over_exits),
+    Trial::new("tsc-counts-on-through-halts", tsc_over_halts),
+];
+
+/// Whether KVM's clock is offered; says so where it is not.
+fn is_offered() -> bool {
+    let offered = environment::get().is_strict() && cpuid(0x4000_0001, 0).eax & CLOCK_SOURCE_2 != 0;
+    if !offered {
         found!("KVM's clock is not offered");
+    }
+    offered
+}
+
+fn with_clock(trial: impl FnOnce() -> Outcome) -> Outcome {
+    if !is_offered() {
         return Ok(());
     }
-    wall_clock()?;
     // SAFETY: leaf 0x40000001 offers the register; the page is this trial's.
     unsafe { Msr::new(SYSTEM_TIME).write(PAGE.address() | 1) };
-    let result = system_time(asked.number("exits", 2000));
+    let result = trial();
     // SAFETY: as above; bit 0 clear switches it off before the page is used for anything else.
     unsafe { Msr::new(SYSTEM_TIME).write(0) };
     result
 }
 
-fn wall_clock() -> Outcome {
+fn wall_clock(_: &Asked<'_>) -> Outcome {
+    if !is_offered() {
+        return Ok(());
+    }
     let at = PAGE.get().cast::<u32>();
     // SAFETY: leaf 0x40000001 offers the register; the page is this trial's.
     let [version, seconds, nanoseconds] = unsafe {
@@ -62,20 +87,84 @@ fn wall_clock() -> Outcome {
     Ok(())
 }
 
-fn system_time(exits: u64) -> Outcome {
+fn never_back(asked: &Asked<'_>) -> Outcome {
     let mut last = now()?;
-    for _ in 0..exits {
+    for _ in 0..asked.number("exits", 2000) {
         cpuid(0, 0);
         let next = now()?;
         check!(next >= last, "the clock went from {last} ns back to {next} ns");
         last = next;
     }
+    Ok(())
+}
+
+/// Halts until the next tick of the PIT, some times; `look` comes in between.
+fn halts(mut look: impl FnMut() -> Outcome) -> Outcome {
+    apic::start(true);
+    pic::start(1);
+    expect_from(Controller::Pic);
+    pit::start(pit::Mode::Periodic, (pit::HZ / 500) as u16);
+    let result = (0..20).try_for_each(|_| {
+        enable_and_hlt();
+        disable();
+        look()
+    });
+    pit::stop();
+    pic::start(0);
+    result
+}
+
+fn over_halts() -> Outcome {
+    let (start, mut last) = (now()?, now()?);
+    let mut watch = Stopwatch::start();
+    halts(|| {
+        let next = now()?;
+        check!(next >= last, "the clock went from {last} ns back to {next} ns over a halt");
+        last = next;
+        Ok(())
+    })?;
+    let (clock_us, us) = ((last - start) / 1000, watch.microseconds());
+    check!(clock_us + 2000 > us - us / 10, "over 20 halts the clock counted {clock_us} us of {us} us");
+    Ok(())
+}
+
+fn pace() -> Outcome {
     let mut watch = Stopwatch::start();
     let start = now()?;
     wait(50, || false);
     let (clock_us, us) = ((now()? - start) / 1000, watch.microseconds());
     check!(clock_us.abs_diff(us) < us / 20, "the clock counted {clock_us} us in {us} us");
     figure("clock_us_in_50_ms", clock_us);
+    Ok(())
+}
+
+fn tsc_over_exits(asked: &Asked<'_>) -> Outcome {
+    let mut last = tsc();
+    for round in 0..asked.number("exits", 2000) {
+        cpuid(0, 0);
+        let next = tsc();
+        check!(next > last, "round {round}: the TSC went from {last} to {next}");
+        last = next;
+    }
+    Ok(())
+}
+
+fn tsc_over_halts(_: &Asked<'_>) -> Outcome {
+    let hz = tsc_hz(10);
+    let mut watch = Stopwatch::start();
+    let (start, mut last) = (tsc(), tsc());
+    halts(|| {
+        let next = tsc();
+        check!(next > last, "the TSC went from {last} to {next} over a halt");
+        last = next;
+        Ok(())
+    })?;
+    let us = watch.microseconds();
+    let counted_us = (last - start) * 1_000_000 / hz.max(1);
+    check!(
+        counted_us.abs_diff(us) < us / 10 + 2000,
+        "over 20 halts the TSC counted {counted_us} us of {us} us"
+    );
     Ok(())
 }
 

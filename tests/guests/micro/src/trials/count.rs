@@ -6,14 +6,16 @@ use crate::{
     asked::Asked,
     console::println,
     time::{tsc, tsc_hz},
-    trial::{Outcome, name},
+    trial::{Outcome, Trial, name},
 };
+
+pub(super) const TRIALS: &[Trial] = &[Trial::endless("count", run)];
 
 /// Turns between two looks at the time stamp counter.
 const TURNS: u64 = 1000;
 
 /// `ms=N` between lines (default 100): `count NUMBER turns=N us=N`, both since the first line.
-pub(super) fn run(asked: &Asked<'_>) -> Outcome {
+fn run(asked: &Asked<'_>) -> Outcome {
     let hz = tsc_hz(50).max(1);
     let every = hz / 1000 * asked.number("ms", 100).max(1);
     println!("micro {} begins", name());
