@@ -34,9 +34,11 @@ pub(super) fn take(files: &Files, metrics: &mut Metrics) -> Result<()> {
 
 /// Boots the peer's host, as large as Godwit's.
 pub(crate) fn start_peer(files: &Files, cpus: u32) -> Result<Peer> {
-    progress(format_args!("Godwit and the peer in {TURNS} turns, hosts of {cpus} CPUs and {HOST_MEMORY}"));
     let peer = Peer::start(&files.peer, cpus)?;
-    progress(format_args!("  the peer: {}", peer.description()));
+    progress(format_args!(
+        "the peer, a host of {cpus} CPUs and {HOST_MEMORY} as Godwit's: {}",
+        peer.description()
+    ));
     Ok(peer)
 }
 

@@ -9,7 +9,7 @@ use crate::{
     window,
 };
 
-pub(super) const TRIALS: &[Trial] = &[Trial::new("memory", run)];
+pub(super) const TRIALS: &[Trial] = &[Trial::new("ram-is-zero-at-start", is_zero), Trial::new("memory", run)];
 
 const PAGE_BYTES: u64 = 4096;
 /// What lies below is the processor's and real mode's.
@@ -19,6 +19,29 @@ const FIRST: u64 = 0x1_0000;
 unsafe extern "C" {
     static __image_start: u8;
     static __image_end: u8;
+}
+
+/// What lies at the end of RAM may be what firmware left there, where a machine has any.
+const FIRMWARE_BYTES: u64 = 1 << 20;
+
+/// Nobody else's content is left in RAM. What lies below the image is the loader's.
+fn is_zero(_: &Asked<'_>) -> Outcome {
+    let end = environment::get().ram().iter().map(|range| range.end).max().unwrap_or(0);
+    let image_end = (&raw const __image_end).addr() as u64;
+    let mut pages = 0;
+    for page in
+        pages_of_ram(end.min(4 << 30).saturating_sub(FIRMWARE_BYTES)).filter(|page| *page >= image_end)
+    {
+        for at in (page..page + PAGE_BYTES).step_by(8) {
+            // SAFETY: usable RAM outside this guest's image, mapped at its own address, which nobody has written yet.
+            let word = unsafe { (at as *const u64).read_volatile() };
+            check!(word == 0, "{word:#x} is at {at:#x}, which this guest has not written yet");
+        }
+        pages += 1;
+    }
+    figure("pages", pages);
+    check!(pages > 0, "there is no RAM to look at");
+    Ok(())
 }
 
 /// `rounds=N` (default 2; 0 is for ever) `say=N` (a line every N rounds, default 1).

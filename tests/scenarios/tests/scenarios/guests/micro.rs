@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use godwit_scenarios::{
     ANSWER,
-    guests::{Bundle, MICRO, micro},
+    guests::{Bundle, MICRO, description, micro},
     sized_spec,
 };
 
@@ -60,6 +60,21 @@ fn trials_follow_each_other_in_one_guest() -> Result<()> {
     host.start("all")?;
     let said = host.console_to_the_end("all", MICRO)?;
     ensure!(said.contains("micro done: 16 ok, 0 failed"), "not all passed:\n{said}");
+    Ok(())
+}
+
+#[test]
+fn memory_of_a_guest_that_is_gone_is_zero_for_the_next() -> Result<()> {
+    let mut bundle = Bundle::new();
+    // Neither fits beside the other: what the second gets the first has written.
+    bundle.micro(description("first", 64, "test=memory rounds=1")?)?;
+    bundle.micro(description("second", 64, "test=ram-is-zero-at-start")?)?;
+    let host = bundle.boot(&sized_spec("micro", 2, "128MiB")?)?;
+    for (guest, trial) in [("first", "memory"), ("second", "ram-is-zero-at-start")] {
+        host.start(guest)?;
+        let said = host.console_to_the_end(guest, MICRO)?;
+        ensure!(said.contains(&format!("micro {trial} ok")), "{said}");
+    }
     Ok(())
 }
 
