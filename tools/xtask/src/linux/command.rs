@@ -4,10 +4,10 @@ use std::{os::unix::process::CommandExt, process::Command, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use godwit_lab::{HostSpec, MemorySize};
+use godwit_lab::{HostSpec, MemorySize, micro_trials, try_each};
 use godwit_peer_kvm::{Peer, PeerFiles};
 
-use crate::{process, setup};
+use crate::{process, setup, workspace};
 
 /// Whether and how to boot it.
 #[derive(Args)]
@@ -79,9 +79,25 @@ fn measure_peer(files: &PeerFiles, options: &Options, runs: u32) -> Result<()> {
         println!("{run}: a CPUID exit takes {:.1} µs", peer.cpuid_exit_ns(EXITS)? as f64 / 1000.0);
     }
     if let Some(trials) = &options.micro {
-        let run = peer.micro(&format!("test={trials}"))?;
-        run.said.iter().for_each(|line| println!("  micro {line}"));
-        println!("the micro guest's end: {}", run.ended);
+        try_micro(&peer, trials)?;
     }
+    Ok(())
+}
+
+/// Runs micro guests under the peer and says what came of each trial.
+fn try_micro(peer: &Peer, trials: &str) -> Result<()> {
+    let trials: Vec<_> = match trials {
+        "all" => micro_trials(&workspace::output().join("micro.elf"))?,
+        some => some.split(',').map(str::to_owned).collect(),
+    };
+    let verdicts = try_each(&trials, |words| {
+        let run = peer.micro(words)?;
+        run.said.iter().for_each(|line| println!("  micro {line}"));
+        Ok(run)
+    })?;
+    for (trial, verdict) in &verdicts {
+        println!("{trial}: {} {}", verdict.word(), verdict.why());
+    }
+    println!("{} of {} pass", verdicts.values().filter(|verdict| verdict.passed()).count(), verdicts.len());
     Ok(())
 }
