@@ -126,6 +126,18 @@ impl ParavirtualClock {
         self.write_page(at, page, memory).is_ok()
     }
 
+    /// The guest wrote its TSC, which showed `before` and now shows `now`: its page is written anew, as the old one says nothing of the
+    /// new counts. `false` where the page cannot be written.
+    pub(crate) fn after_tsc_write(&mut self, before: Now, now: Now, memory: &dyn GuestMemory) -> bool {
+        self.promised = self.promised_at(before.tsc);
+        if self.page.take().is_none() {
+            return true;
+        }
+        let at = GuestAddress(self.system_time_msr & !ENABLED);
+        let page = self.page_at(now, Flags::TSC_STABLE);
+        self.write_page(at, page, memory).is_ok()
+    }
+
     /// What a page written now says: guest time, but never less than the page before.
     fn page_at(&self, now: Now, flags: Flags) -> TimePage {
         let system_time = now.time.max(self.promised_at(now.tsc));

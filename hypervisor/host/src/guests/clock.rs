@@ -39,6 +39,11 @@ impl GuestClock {
         (time.0 < u64::MAX).then(|| Instant::from_nanoseconds(host_now_ns.saturating_add(left_ns)))
     }
 
+    /// The guest wrote its time stamp counter.
+    pub fn set_tsc_offset(&mut self, offset: u64) {
+        self.tsc_offset = offset;
+    }
+
     /// What a virtual CPU adds to the host's time stamp counter.
     pub fn tsc_offset(&self) -> u64 {
         self.tsc_offset

@@ -59,6 +59,7 @@ pub(super) fn write_msr(machine: &dyn Machine, guest: &mut Guest, now: Now) -> O
     let registers = guest.vcpu.registers();
     let (msr, value) = (registers.get(General::Rcx) as u32, registers.edx_eax());
     let taken = if let Some(taken) = guest.vcpu.write_msr(msr, value) {
+        follow_tsc(machine, guest, now);
         taken
     } else if let Some(answer) = guest.board.write_msr(now, msr, value, &guest.ram.door(machine.memory())) {
         answer.is_ok()
@@ -72,6 +73,16 @@ pub(super) fn write_msr(machine: &dyn Machine, guest: &mut Guest, now: Now) -> O
         }
     };
     if taken { Outcome::Done } else { Outcome::Fault(Event::GENERAL_PROTECTION) }
+}
+
+/// Takes the guest's clocks along where it wrote its time stamp counter: they showed `before` right before that.
+fn follow_tsc(machine: &dyn Machine, guest: &mut Guest, before: Now) {
+    let offset = guest.vcpu.tsc_offset();
+    if offset != guest.clock.tsc_offset() {
+        guest.clock.set_tsc_offset(offset);
+        let now = guest.clock.now(machine);
+        guest.board.after_tsc_write(before, now, &guest.ram.door(machine.memory()));
+    }
 }
 
 /// XSETBV (APM vol. 4): #GP for any register but XCR0, for a value outside the baseline, and outside privilege level 0, which

@@ -65,6 +65,37 @@ pub(crate) fn wait(milliseconds: u64, mut is_so: impl FnMut() -> bool) -> bool {
     }
 }
 
+/// How often two clocks are held against each other: the machine under this one may have stood still between looking at the one and at
+/// the other.
+const TRIES: usize = 8;
+
+/// What a clock counted, what it should have, and how far apart the two may be.
+#[derive(Clone, Copy)]
+pub(crate) struct Measured {
+    pub(crate) found: u64,
+    pub(crate) expected: u64,
+    pub(crate) apart: u64,
+}
+
+impl Measured {
+    /// Whether the two agree.
+    pub(crate) fn agrees(&self) -> bool {
+        self.found.abs_diff(self.expected) <= self.apart
+    }
+}
+
+/// Measures until the two agree, a few times at most; answers what was measured last.
+pub(crate) fn steadily(mut measure: impl FnMut() -> Measured) -> Measured {
+    let mut last = measure();
+    for _ in 1..TRIES {
+        if last.agrees() {
+            break;
+        }
+        last = measure();
+    }
+    last
+}
+
 /// TSC ticks in a second, measured over `milliseconds`.
 pub(crate) fn tsc_hz(milliseconds: u64) -> u64 {
     let mut watch = Stopwatch::start();

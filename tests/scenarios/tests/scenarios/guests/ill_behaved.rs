@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use godwit_scenarios::{
-    ANSWER,
+    ANSWER, ensure_says,
     guests::{Bundle, MICRO, micro},
     running_cpus, sized_spec,
 };
@@ -55,5 +55,59 @@ fn every_one_is_reported_and_can_be_stopped() -> Result<()> {
     ensure!(said.contains("selftest frames: passed"), "{said}");
     // What ended once can be started again.
     host.start("triple-fault")?;
+    Ok(())
+}
+
+#[test]
+fn each_way_to_end_is_told_apart() -> Result<()> {
+    let ways = [
+        ("power-off-by-acpi", "it switched itself off"),
+        ("reset-by-control-port", "it asked for a reset"),
+        ("reset-by-keyboard-controller", "it asked for a reset"),
+    ];
+    let mut bundle = Bundle::new();
+    for (number, (trial, _)) in ways.iter().enumerate() {
+        bundle.micro(micro(&format!("way-{number}"), &format!("test={trial}"))?)?;
+    }
+    let host = bundle.boot(&sized_spec("ends", 2, "128MiB")?)?;
+    let before = host.free_frames()?;
+    for (number, (trial, end)) in ways.iter().enumerate() {
+        let name = format!("way-{number}");
+        host.start(&name)?;
+        let said = host.console_to_the_end(&name, MICRO)?;
+        ensure!(said.contains(&format!("micro {trial} begins")), "{trial} did not begin:\n{said}");
+        ensure!(said.contains(end) && !said.contains("FAILED"), "{trial} did not say `{end}`:\n{said}");
+    }
+    let after = host.free_frames()?;
+    ensure!(after == before, "{before} frames were free, and {after} are");
+    Ok(())
+}
+
+#[test]
+fn what_needs_memory_where_a_device_is_ends_that_guest_alone() -> Result<()> {
+    let trials = [
+        ("tables-in-device-memory", "the guest's page tables lie outside its memory, at 0xfee00"),
+        ("code-in-device-memory", "the guest executes code outside its memory, at 0xfee00"),
+        (
+            "stack-in-device-memory",
+            "the guest's stack or descriptor table lies outside its memory, at 0xfee00",
+        ),
+    ];
+    let mut bundle = Bundle::new();
+    for (trial, _) in trials {
+        bundle.micro(micro(trial, &format!("test={trial}"))?)?;
+    }
+    bundle.micro(micro("beating", "test=heartbeat count=0 ms=20")?)?;
+    let host = bundle.boot(&sized_spec("odd", 4, "128MiB")?)?;
+    host.start("beating")?;
+    for (trial, why) in trials {
+        host.start(trial)?;
+        host.has_said(&format!("guest {trial} stopped at 0x"), MICRO)?;
+        ensure_says(&host.transcript(), &[&format!("guest {trial}: {why}")])?;
+        let ended = host.guest(trial)?.state;
+        ensure!(ended.starts_with("ended: "), "{trial} is {ended}");
+    }
+    host.ensure_state("beating", "running")?;
+    ensure!(running_cpus(&host)? == 4, "a CPU does not answer");
     Ok(())
 }
