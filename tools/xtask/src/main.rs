@@ -8,6 +8,7 @@ mod demo;
 mod guests;
 mod lints;
 mod linux;
+mod mutants;
 mod process;
 mod run;
 mod setup;
@@ -46,6 +47,8 @@ enum Task {
     Demo(demo::Options),
     /// Measure, beside the baselines
     Bench(bench::Options),
+    /// Make errors on purpose, one after the other, and see that a named test finds each
+    Mutants(mutants::Options),
     /// Put function names beside the addresses in a serial log
     Symbolize(symbolize::Options),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Linux(options) => linux::command::run(&options).map(done),
         Task::Demo(options) => demo::run(&options).map(done),
         Task::Bench(options) => bench::run(&options).map(done),
+        Task::Mutants(options) => mutants::run(&options),
         Task::Symbolize(options) => symbolize::run(&options).map(done),
     };
     result.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 mod addressing;
 mod apic;
 mod clock;
+mod count;
 mod cpuid;
 mod debug;
 mod delivery;
@@ -31,7 +32,7 @@ mod x2apic;
 use crate::{asked::Asked, console::println, environment, trial::Trial};
 
 /// In an order in which a failure says most.
-const GROUPS: [&[Trial]; 27] = [
+const GROUPS: &[&[Trial]] = &[
     cpuid::TRIALS,
     msr::TRIALS,
     exceptions::TRIALS,
@@ -60,10 +61,11 @@ const GROUPS: [&[Trial]; 27] = [
     // Behind all that could be upset by it.
     garbage::TRIALS,
     ending::TRIALS,
+    count::TRIALS,
 ];
 
 fn trials() -> impl Iterator<Item = &'static Trial> {
-    GROUPS.into_iter().flatten()
+    GROUPS.iter().copied().flatten()
 }
 
 /// Runs what was asked for, in the order in which it was asked for.
