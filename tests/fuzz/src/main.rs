@@ -51,6 +51,9 @@ struct Options {
     /// Targets that run at once
     #[arg(long, value_name = "COUNT")]
     jobs: Option<usize>,
+    /// How long a target may say nothing
+    #[arg(long, value_name = "SECONDS", default_value_t = supervise::PATIENCE.as_secs())]
+    patience: u64,
     /// Write the figures as `{"metrics": {id: number}}`
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -129,7 +132,7 @@ fn list() {
 /// Runs one input; whether the target survived.
 fn replay(options: &Options, input: &str) -> Result<bool> {
     let [target] = options.target[..] else { bail!("--input needs exactly one --target") };
-    let death = supervise::run_input(target, &bytes(input)?)?;
+    let death = supervise::run_input(target, &bytes(input)?, Duration::from_secs(options.patience))?;
     match &death {
         None => println!("{}: ends well", target.name),
         Some(death) => println!("{}: {}\n{}", target.name, death.cause, death.words),
@@ -159,7 +162,7 @@ fn run(options: &Options) -> Result<bool> {
                 time: options.seconds.map(Duration::from_secs),
                 each: false,
             };
-            let outcome = supervise::run(target, &work)?;
+            let outcome = supervise::run(target, &work, Duration::from_secs(options.patience))?;
             println!("{}", report::line(target, &outcome));
             if let Some(crash) = &outcome.crash {
                 println!("{}", report::crash(target, options.seed, crash));
@@ -172,7 +175,10 @@ fn run(options: &Options) -> Result<bool> {
     };
     let results: Vec<Result<()>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..jobs.clamp(1, chosen.len())).map(|_| scope.spawn(serve)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a supervisor died"))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a supervisor died")))
+            .collect()
     });
     let outcomes = finished.into_inner().unwrap_or_default();
     let (guest, all) = report::sums(&outcomes);

@@ -31,7 +31,8 @@ impl Generator {
             corpus.push(Vec::new());
         }
         // Targets of one run have different inputs, and of inputs whose numbers differ by one nothing is alike.
-        let name = target.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let name =
+            target.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let seed = SplitMix64::new(seed ^ SplitMix64::new(name).next_u64()).next_u64();
         Self { corpus, max_bytes: target.max_bytes, seed }
     }

@@ -14,14 +14,21 @@ pub const GUEST_EXECUTIONS: &str = "trust.fuzz_executions_ci";
 pub fn line(target: &Target, outcome: &Outcome) -> String {
     let seconds = outcome.elapsed.as_secs_f64();
     let rate = outcome.executions as f64 / seconds.max(1e-3);
-    let verdict = if outcome.crash.is_some() { "CRASHED" } else { "ok" };
-    format!("{:<15} {:>10} executions {seconds:>7.1} s {rate:>9.0}/s  {verdict}", target.name, outcome.executions)
+    let verdict = match &outcome.crash {
+        Some(_) => "CRASHED".to_owned(),
+        None => format!("ok, the slowest {} us", outcome.slowest.microseconds),
+    };
+    format!(
+        "{:<15} {:>10} executions {seconds:>7.1} s {rate:>9.0}/s  {verdict}",
+        target.name, outcome.executions
+    )
 }
 
 /// What a person needs to know of a crash.
 pub fn crash(target: &Target, seed: u64, crash: &Crash) -> String {
     let name = target.name;
-    let mut text = format!("{name} crashed: seed {seed}, execution {}: {}\n", crash.number, crash.death.cause);
+    let mut text =
+        format!("{name} crashed: seed {seed}, execution {}: {}\n", crash.number, crash.death.cause);
     for words in crash.death.words.lines() {
         let _ = writeln!(text, "    {words}");
     }
@@ -58,11 +65,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::targets;
+    use crate::{harness::worker::Slowest, targets};
 
     #[test]
     fn only_what_a_guest_reaches_counts_for_the_figure() {
-        let outcome = Outcome { executions: 10, elapsed: Duration::from_secs(1), crash: None };
+        let outcome = Outcome {
+            executions: 10,
+            elapsed: Duration::from_secs(1),
+            slowest: Slowest::default(),
+            crash: None,
+        };
         let outcomes: Vec<_> = targets::all().map(|target| (target, outcome.clone())).collect();
         let guest = targets::all().filter(|target| target.kind == Kind::Guest).count() as u64;
         assert!(guest > 0 && guest < outcomes.len() as u64);

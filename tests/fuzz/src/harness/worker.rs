@@ -1,6 +1,7 @@
 //! The process that runs a target, and dies of what is wrong.
 
 use std::{
+    fmt,
     io::{self, Write},
     time::{Duration, Instant},
 };
@@ -31,7 +32,17 @@ pub struct Work {
     pub each: bool,
 }
 
-/// Runs `work`. Says `at N` before it goes on with execution N, and `end N` behind the last one.
+/// The execution that took longest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Slowest {
+    /// How long.
+    pub microseconds: u64,
+    /// Which.
+    pub number: u64,
+}
+
+/// Runs `work`. Says `at N` before it goes on with execution N, and `end N M S` behind the last one, where S was the slowest
+/// and took M microseconds.
 ///
 /// # Errors
 /// The supervisor is gone.
@@ -40,22 +51,26 @@ pub fn work(target: &Target, work: &Work) -> Result<()> {
     let started = Instant::now();
     let generator = Generator::new(target, work.seed);
     let mut out = io::stdout().lock();
-    let mut say = |word: &str, number: u64| {
-        writeln!(out, "{word} {number}").and_then(|()| out.flush()).context("nobody listens any more")
+    let mut say = |words: fmt::Arguments<'_>| {
+        writeln!(out, "{words}").and_then(|()| out.flush()).context("nobody listens any more")
     };
     let end = work.from.saturating_add(work.executions);
     let mut number = work.from;
+    let mut slowest = Slowest::default();
     while number < end {
         if work.each || (number - work.from).is_multiple_of(BLOCK) {
             if work.time.is_some_and(|time| started.elapsed() >= time) {
                 break;
             }
-            say("at", number)?;
+            say(format_args!("at {number}"))?;
         }
-        (target.run)(&generator.input(number));
+        let input = generator.input(number);
+        let began = Instant::now();
+        (target.run)(&input);
+        slowest = slowest.max(Slowest { microseconds: began.elapsed().as_micros() as u64, number });
         number += 1;
     }
-    say("end", number)
+    say(format_args!("end {number} {} {}", slowest.microseconds, slowest.number))
 }
 
 /// Runs one input.

@@ -9,8 +9,8 @@ use crate::Input;
 const RAM_BYTES: usize = 3 * 4096;
 /// Ports of devices, and one that belongs to none.
 const PORTS: [u16; 32] = [
-    0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40, 0x41, 0x42, 0x43, 0x61, 0x60, 0x64, 0x70, 0x71, 0x80, 0x3f8, 0x3f9,
-    0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0x600, 0x602, 0x604, 0x608, 0xcf8, 0xcf9, 0xcfc, 0xffff,
+    0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40, 0x41, 0x42, 0x43, 0x61, 0x60, 0x64, 0x70, 0x71, 0x80, 0x3f8,
+    0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0x600, 0x602, 0x604, 0x608, 0xcf8, 0xcf9, 0xcfc, 0xffff,
 ];
 /// Pages of the local APIC and of the IO-APIC.
 const PAGES: [u64; 2] = [0xfee0_0000, 0xfec0_0000];
@@ -22,25 +22,53 @@ const TSC_HZ: u64 = 2_000_000_000;
 /// What a guest does to its devices, or its host on its behalf.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Call {
-    In { port: u16, bytes: u8 },
-    Out { port: u16, bytes: u8, value: u32 },
-    Load { address: u64, bytes: u8 },
-    Store { address: u64, bytes: u8, value: u64 },
-    ReadMsr { msr: u32 },
-    WriteMsr { msr: u32, value: u64 },
+    In {
+        port: u16,
+        bytes: u8,
+    },
+    Out {
+        port: u16,
+        bytes: u8,
+        value: u32,
+    },
+    Load {
+        address: u64,
+        bytes: u8,
+    },
+    Store {
+        address: u64,
+        bytes: u8,
+        value: u64,
+    },
+    ReadMsr {
+        msr: u32,
+    },
+    WriteMsr {
+        msr: u32,
+        value: u64,
+    },
     /// The clocks go on, or back.
-    Clocks { nanoseconds: i64, ticks: i64 },
+    Clocks {
+        nanoseconds: i64,
+        ticks: i64,
+    },
     /// Time goes on to the next deadline.
     ToDeadline,
     Accept,
     Nmi,
-    TaskPriority { class: u8 },
-    Type { byte: u8 },
+    TaskPriority {
+        class: u8,
+    },
+    Type {
+        byte: u8,
+    },
     Output,
     Request,
     PowerButton,
     Pause,
-    TscRate { hz: u64 },
+    TscRate {
+        hz: u64,
+    },
 }
 
 impl Call {
@@ -136,8 +164,14 @@ impl Guest {
     /// The same guest after a move. What it saves has to be taken.
     pub(super) fn moved(&self) -> Self {
         let saved = self.save();
-        let board = Board::restore(&config(self.tsc_hz), self.now, &saved).expect("what was saved is taken back");
+        let board =
+            Board::restore(&config(self.tsc_hz), self.now, &saved).expect("what was saved is taken back");
         Self { board, memory: FakeMemory::new(RAM_BYTES), now: self.now, tsc_hz: self.tsc_hz }
+    }
+
+    /// What its clocks show.
+    pub(super) fn now(&self) -> Now {
+        self.now
     }
 
     /// The state of all its devices, brought up to now.
@@ -164,7 +198,9 @@ impl Guest {
                 board.write_mmio(now, address, bytes, value);
                 Answer::None
             }
-            Call::ReadMsr { msr } => Answer::Msr(board.read_msr(now, msr).map(|result| result.map_err(|_| ()))),
+            Call::ReadMsr { msr } => {
+                Answer::Msr(board.read_msr(now, msr).map(|result| result.map_err(|_| ())))
+            }
             Call::WriteMsr { msr, value } => {
                 let result = board.write_msr(now, msr, value, &self.memory);
                 Answer::Msr(result.map(|result| result.map(|()| 0).map_err(|_| ())))

@@ -6,14 +6,8 @@ use super::board_calls::{Call, Guest};
 use crate::{Input, Kind, Script, Target};
 
 /// Saved states, whatever they are.
-pub(super) const TARGET: Target = Target {
-    name: "board-restore",
-    kind: Kind::Guest,
-    run,
-    corpus,
-    max_bytes: 2048,
-    executions: 550_000,
-};
+pub(super) const TARGET: Target =
+    Target { name: "board-restore", kind: Kind::Guest, run, corpus, max_bytes: 2048, executions: 550_000 };
 
 /// Calls to a board that was restored.
 const MAX_CALLS: usize = 24;

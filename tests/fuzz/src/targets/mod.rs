@@ -3,6 +3,8 @@
 mod board;
 mod board_calls;
 mod board_restore;
+mod decoder;
+mod decoder_guest;
 mod fake_cpu;
 mod fake_memory;
 mod planted;
@@ -10,7 +12,17 @@ mod planted;
 use crate::{Kind, Target};
 
 /// Every target, those with the most to do first. Planted bugs come last.
-const TARGETS: &[Target] = &[board::TARGET, board_restore::TARGET, planted::INDEX, planted::LENGTH, planted::COUNT, planted::HANG, planted::RECURSION, planted::ALLOCATION];
+const TARGETS: &[Target] = &[
+    board::TARGET,
+    board_restore::TARGET,
+    decoder::TARGET,
+    planted::INDEX,
+    planted::LENGTH,
+    planted::COUNT,
+    planted::HANG,
+    planted::RECURSION,
+    planted::ALLOCATION,
+];
 
 /// The targets that are run where none is named.
 pub fn all() -> impl Iterator<Item = &'static Target> {
