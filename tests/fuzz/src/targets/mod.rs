@@ -1,13 +1,23 @@
 //! What is fuzzed, one file each.
 
+mod adapter;
 mod board;
 mod board_calls;
 mod board_restore;
+mod bundle;
+mod cpu_state;
 mod decoder;
 mod decoder_guest;
 mod fake_cpu;
 mod fake_memory;
+mod firmware;
+mod frame;
+mod loader;
+mod migration;
+mod nested;
+mod operator;
 mod planted;
+mod wire;
 
 use crate::{Kind, Target};
 
@@ -16,6 +26,16 @@ const TARGETS: &[Target] = &[
     board::TARGET,
     board_restore::TARGET,
     decoder::TARGET,
+    cpu_state::TARGET,
+    nested::TARGET,
+    migration::TARGET,
+    wire::TARGET,
+    frame::TARGET,
+    adapter::TARGET,
+    bundle::TARGET,
+    loader::TARGET,
+    firmware::TARGET,
+    operator::TARGET,
     planted::INDEX,
     planted::LENGTH,
     planted::COUNT,
