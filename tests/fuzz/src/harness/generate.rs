@@ -69,10 +69,10 @@ mod tests {
         for target in targets::all() {
             let inputs = |seed| {
                 let generator = Generator::new(target, seed);
-                (0..200).map(|number| generator.input(number)).collect::<Vec<_>>()
+                (900..1200).map(|number| generator.input(number)).collect::<Vec<_>>()
             };
-            assert_eq!(inputs(1), inputs(1), "{}", target.name);
-            assert_ne!(inputs(1), inputs(2), "{}", target.name);
+            assert!(inputs(1) == inputs(1), "{}", target.name);
+            assert!(inputs(1) != inputs(2), "{}", target.name);
             assert!(inputs(1).iter().all(|input| input.len() <= target.max_bytes));
         }
     }

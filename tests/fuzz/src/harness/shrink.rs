@@ -57,7 +57,7 @@ mod tests {
             asked += 1;
             true
         };
-        assert_eq!(shrink(&[1; 100], 1, &mut count), []);
+        assert!(shrink(&[1; 100], 1, &mut count).is_empty());
         assert_eq!(asked, 1);
         let input = [1; 100];
         assert_eq!(shrink(&input, 5, &mut |_| false), input, "what cannot shrink stays");

@@ -49,7 +49,13 @@ impl ConfigSpace for Function {
     fn write32(&self, _: FunctionAddress, offset: u16, value: u32) {
         assert!(offset.is_multiple_of(4) && offset < 4096);
         if let Some(word) = hold(&self.words).get_mut(usize::from(offset / 4)) {
-            *word = if (4..10).contains(&(offset / 4)) { value & self.mask | *word & 0xf } else { value };
+            *word = match offset / 4 {
+                // The status is the device's alone.
+                1 => value & 0xffff | *word & 0xffff_0000,
+                // Address registers of 64 bits: the lower half has the mask, the upper one all bits.
+                4 | 6 | 8 => value & self.mask | *word & 0xf,
+                _ => value,
+            };
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{Input, Kind, Script, Target};
 
 /// Saved states, whatever they are.
 pub(super) const TARGET: Target =
-    Target { name: "board-restore", kind: Kind::Guest, run, corpus, max_bytes: 2048, executions: 550_000 };
+    Target { name: "board-restore", kind: Kind::Guest, run, corpus, max_bytes: 2048, executions: 600_000 };
 
 /// Calls to a board that was restored.
 const MAX_CALLS: usize = 24;
@@ -87,6 +87,7 @@ fn try_board(saved: &[SavedDevice], now: Now, input: &mut Input<'_>) {
         }
         guest.call(Call::read(input));
     }
+    // As it comes, and after what the guest did.
     guest.advance();
     assert_eq!(guest.moved().save(), guest.save(), "what is restored is what was saved");
 }

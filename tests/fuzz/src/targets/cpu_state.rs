@@ -20,7 +20,7 @@ use crate::{Input, Kind, Script, Target};
 
 /// States of virtual CPUs, CPUID leaves and model-specific registers, whatever they are.
 pub(super) const TARGET: Target =
-    Target { name: "cpu-state", kind: Kind::Guest, run, corpus, max_bytes: 1024, executions: 300_000 };
+    Target { name: "cpu-state", kind: Kind::Guest, run, corpus, max_bytes: 1024, executions: 500_000 };
 
 /// A processor with AVX in XSAVE's standard format.
 struct Emulated;

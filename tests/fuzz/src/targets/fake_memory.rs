@@ -36,11 +36,6 @@ impl FakeMemory {
         self.reads.get()
     }
 
-    /// All of it.
-    pub(super) fn take(self) -> Vec<u8> {
-        self.bytes.into_inner()
-    }
-
     fn range(&self, at: GuestAddress, bytes: usize) -> Result<std::ops::Range<usize>, NotRam> {
         let start = usize::try_from(at.0).map_err(|_| NotRam { at })?;
         let end = start.checked_add(bytes).filter(|end| *end <= self.bytes.borrow().len());

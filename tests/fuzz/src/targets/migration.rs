@@ -82,7 +82,7 @@ fn destination(input: &mut Input<'_>) {
     let mut now_ns = input.number();
     let mut machine = Destination::new(now_ns, Name::new("b"), Patience::default());
     let mut out = Outbox::new();
-    let memory = FakeMemory::new(RAM_BYTES / 8);
+    let memory = FakeMemory::new(64 << 12);
     let mut starts = 0;
     for _ in 0..MAX_STEPS {
         if input.is_empty() {
@@ -164,7 +164,7 @@ fn source(input: &mut Input<'_>) {
                 }
             }
             4..6 => machine.on_datagram(now_ns, &datagram(input), &mut out),
-            6..9 => _ = machine.step(now_ns, input.number() as u32 % 600, &memory, &mut out),
+            6..9 => _ = machine.step(now_ns, input.number() as u32 % 64, &memory, &mut out),
             9 => {
                 now_ns = now_ns.saturating_add(input.number());
                 machine.on_tick(now_ns, &mut out);
@@ -230,12 +230,12 @@ fn corpus() -> Vec<Vec<u8>> {
     let arrives = number(Script::new().byte(1)).byte(0).byte(0).byte(0).byte(1).byte(0);
     let arrives = arrives.byte(5).byte(0).byte(0).byte(0).byte(5).byte(1).byte(0).byte(0);
     let arrives =
-        arrives.byte(0).byte(4).number(0).number(1).counted(b"state").byte(0).byte(5).number(2).number(520);
+        arrives.byte(0).byte(4).number(0).number(1).counted(b"state").byte(0).byte(5).number(2).number(40);
     let arrives = arrives.byte(0).byte(7).number(9).byte(9).number(1 << 33).end();
     // HELLO, ACCEPT, paused; steps; acknowledgements; PREPARED, RUNNING.
     let leaves = number(Script::new().byte(0)).byte(0).byte(0).byte(0).byte(0);
     let leaves = leaves.byte(0).byte(2).number(0x1234).number(7001).number(1472).number(5).counted(b"state");
-    let leaves = leaves.byte(6).number(599).byte(6).number(599).byte(4).byte(2).byte(0).byte(0);
+    let leaves = leaves.byte(6).number(63).byte(6).number(63).byte(4).byte(2).byte(0).byte(0);
     let leaves = leaves.byte(0).byte(6).byte(0).byte(8).byte(10).byte(11).byte(1).end();
     vec![arrives, leaves]
 }

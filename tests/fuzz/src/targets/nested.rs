@@ -1,6 +1,6 @@
 //! Second-level tables under any sequence of operations, beside a plain list of what is mapped.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use godwit_frames::{FrameRange, HostFrame, Order};
 use godwit_nested::{Change, Ept, Format, Mark, NestedTables, Npt, Rights, TableMemory};
@@ -24,16 +24,18 @@ const PLACES: [u64; 8] =
 /// Tables in a map; checks that no other is ever named.
 #[derive(Default)]
 struct Tables {
-    frames: HashMap<u64, Box<[u64; 512]>>,
-    next: u64,
+    tables: Vec<Option<Box<[u64; 512]>>>,
+    count: usize,
 }
 
 impl Tables {
     fn table(&self, table: HostFrame) -> &[u64; 512] {
-        self.frames.get(&table.number()).expect("only tables that were allocated are named")
+        self.tables[table.number() as usize].as_deref().expect("only tables that were allocated are named")
     }
     fn entry(&mut self, table: HostFrame, index: usize) -> &mut u64 {
-        &mut self.frames.get_mut(&table.number()).expect("only tables that were allocated are named")[index]
+        &mut self.tables[table.number() as usize]
+            .as_deref_mut()
+            .expect("only tables that were allocated are named")[index]
     }
 }
 
@@ -51,15 +53,17 @@ impl TableMemory for Tables {
         before
     }
     fn allocate(&mut self) -> Option<HostFrame> {
-        if self.frames.len() >= MAX_TABLES {
+        if self.count >= MAX_TABLES {
             return None;
         }
-        self.next += 1;
-        self.frames.insert(self.next, Box::new([0; 512]));
-        Some(HostFrame::new(self.next))
+        self.count += 1;
+        self.tables.push(Some(Box::new([0; 512])));
+        Some(HostFrame::new(self.tables.len() as u64 - 1))
     }
     fn free(&mut self, table: HostFrame) {
-        assert!(self.frames.remove(&table.number()).is_some(), "a table is freed once");
+        let freed = self.tables.get_mut(table.number() as usize).and_then(Option::take);
+        assert!(freed.is_some(), "a table is freed once");
+        self.count -= 1;
     }
 }
 
@@ -153,7 +157,7 @@ fn operate<F: Format>(input: &mut Input<'_>) {
         check(&tables, &memory, &mut pieces, start);
     }
     tables.destroy(&mut memory);
-    assert!(memory.frames.is_empty(), "no table is left over");
+    assert!(memory.count == 0, "no table is left over");
 }
 
 fn map<F: Format>(
@@ -180,7 +184,7 @@ fn check<F: Format>(tables: &NestedTables<F>, memory: &Tables, pieces: &mut Piec
         assert_eq!(found, pieces.at(frame), "guest frame {frame:#x}");
     }
     assert_eq!(tables.histogram().bytes(), pieces.frames() * 4096, "the histogram counts what is mapped");
-    assert_eq!(tables.table_frames(), memory.frames.len() as u64, "tables are counted");
+    assert_eq!(tables.table_frames(), memory.count as u64, "tables are counted");
 }
 
 fn corpus() -> Vec<Vec<u8>> {
