@@ -5,6 +5,7 @@ mod board;
 mod board_calls;
 mod board_restore;
 mod bundle;
+mod console_machine;
 mod cpu_state;
 mod decoder;
 mod decoder_guest;
@@ -14,6 +15,7 @@ mod firmware;
 mod frame;
 mod loader;
 mod migration;
+mod monitor;
 mod nested;
 mod operator;
 mod planted;
@@ -29,6 +31,7 @@ const TARGETS: &[Target] = &[
     cpu_state::TARGET,
     nested::TARGET,
     migration::TARGET,
+    monitor::TARGET,
     wire::TARGET,
     frame::TARGET,
     adapter::TARGET,
