@@ -117,7 +117,7 @@ fn operate<F: Format>(input: &mut Input<'_>) {
             break;
         }
         let operation = input.below(8);
-        let start = input.pick(&PLACES).wrapping_add_signed(input.number() as i16 as i64);
+        let start = input.pick(&PLACES).wrapping_add_signed(i64::from(input.number() as i16));
         let frames = input.number().min(MAX_FRAMES);
         let range = start..start.saturating_add(frames);
         let rights = Rights::from_bits_truncate(input.byte());

@@ -66,12 +66,12 @@ fn hang(bytes: &[u8]) {
 }
 
 fn recursion(bytes: &[u8]) {
-    fn nested(depth: u32, body: &[u8]) -> u64 {
+    fn nested(depth: u32) -> u64 {
         let room = std::hint::black_box([depth; 64]);
-        if depth == 0 { 0 } else { nested(depth - 1, body) + u64::from(room[depth as usize % 64]) }
+        if depth == 0 { 0 } else { nested(depth - 1) + u64::from(room[depth as usize % 64]) }
     }
-    if let Some((1, _, depth, body)) = fields(bytes) {
-        std::hint::black_box(nested(depth, body));
+    if let Some((1, _, depth, _)) = fields(bytes) {
+        std::hint::black_box(nested(depth));
     }
 }
 
