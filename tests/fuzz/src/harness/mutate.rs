@@ -64,8 +64,12 @@ pub(super) fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Split
     }
 }
 
+/// A boundary; one in four lies a little below zero, where sums wrap.
 fn boundary(random: &mut SplitMix64) -> u64 {
-    BOUNDARIES[random.below(BOUNDARIES.len() as u64) as usize]
+    match random.below(4) {
+        0 => (random.below(256) + 1).wrapping_neg(),
+        _ => BOUNDARIES[random.below(BOUNDARIES.len() as u64) as usize],
+    }
 }
 
 /// A small step up or down.
@@ -96,7 +100,11 @@ fn with_byte(input: &mut [u8], random: &mut SplitMix64, change: impl FnOnce(&mut
 fn with_number(input: &mut [u8], random: &mut SplitMix64, change: impl FnOnce(u64) -> u64) {
     let bytes = 1usize << random.below(4);
     let Some(last) = input.len().checked_sub(bytes) else { return };
-    let at = random.below(last as u64 + 1) as usize;
+    let mut at = random.below(last as u64 + 1) as usize;
+    if random.below(4) != 0 {
+        // Fields lie at multiples of their length more often than not.
+        at -= at % bytes;
+    }
     let part = &mut input[at..at + bytes];
     let big_endian = random.below(4) == 0;
     if big_endian {

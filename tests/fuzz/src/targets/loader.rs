@@ -12,7 +12,7 @@ use crate::{Kind, Target};
 
 /// Kernels, whatever they are.
 pub(super) const TARGET: Target =
-    Target { name: "loader", kind: Kind::Outside, run, corpus, max_bytes: 4096, executions: 100_000 };
+    Target { name: "loader", kind: Kind::Outside, run, corpus, max_bytes: 4096, executions: 400_000 };
 
 /// Sizes of guests, in MiB.
 const MEMORY_MIB: [u64; 4] = [64, 16, 4096, 3072];
@@ -20,7 +20,8 @@ const TABLES: PlacedTables<'static> =
     PlacedTables { at: GuestAddress(0xe_0000), bytes: &[0xac; 300], rsdp: GuestAddress(0xe_0040) };
 
 fn run(bytes: &[u8]) {
-    let Some((&[choice, initrd], kernel)) = bytes.split_first_chunk() else { return };
+    // Behind the kernel, so that its fields stay aligned.
+    let Some((kernel, &[choice, initrd])) = bytes.split_last_chunk() else { return };
     let description = description("a", MEMORY_MIB[usize::from(choice % 4)] << 20);
     let Ok(layout) = description.layout() else { return };
     let initrd_bytes = vec![1; usize::from(initrd) * 64];
@@ -95,10 +96,9 @@ fn bzimage() -> Vec<u8> {
 }
 
 fn corpus() -> Vec<Vec<u8>> {
-    [elf(), bzimage()]
-        .into_iter()
-        .flat_map(|kernel| [[&[0, 0], &*kernel].concat(), [&[0, 9], &*kernel].concat()])
-        .collect()
+    let with_choices = |kernel: &[u8], initrd| [kernel, &[0, initrd]].concat();
+    let both = [elf(), bzimage()];
+    both.iter().flat_map(|kernel| [with_choices(kernel, 0), with_choices(kernel, 9)]).collect()
 }
 
 #[cfg(test)]
