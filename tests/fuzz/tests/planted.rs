@@ -26,7 +26,7 @@ fn find(target: &str, cause: &str) -> usize {
 
 #[test]
 fn an_index_that_is_used_before_it_is_checked() {
-    assert_eq!(find("planted-index", "index out of bounds"), 11, "magic and the fixed fields are needed");
+    assert_eq!(find("planted-index", "index out of bounds"), 12, "magic and the fixed fields are needed");
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_length_whose_sum_wraps() {
 
 #[test]
 fn a_count_that_is_off_by_one() {
-    assert_eq!(find("planted-count", "the len is 16 but the index is 16"), 11 + 17);
+    assert_eq!(find("planted-count", "the len is 16 but the index is 16"), 12 + 17);
 }
 
 #[test]

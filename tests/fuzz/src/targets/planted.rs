@@ -22,12 +22,12 @@ pub(super) const ALLOCATION: Target = planted("planted-allocation", allocation);
 /// A message as these parsers want it: magic, kind, offset, length, body.
 fn message() -> Vec<Vec<u8>> {
     let body = [0x22; 16];
-    vec![[b"gw\x01".as_slice(), &4u32.to_le_bytes(), &8u32.to_le_bytes(), &body].concat()]
+    vec![[b"gw\x01\0".as_slice(), &4u32.to_le_bytes(), &8u32.to_le_bytes(), &body].concat()]
 }
 
 /// Kind, offset, length and body of what has the magic.
 fn fields(bytes: &[u8]) -> Option<(u8, u32, u32, &[u8])> {
-    let (&[kind], rest) = bytes.strip_prefix(b"gw")?.split_first_chunk()?;
+    let (&[kind, _], rest) = bytes.strip_prefix(b"gw")?.split_first_chunk()?;
     let (offset, rest) = rest.split_first_chunk()?;
     let (length, body) = rest.split_first_chunk()?;
     Some((kind, u32::from_le_bytes(*offset), u32::from_le_bytes(*length), body))
