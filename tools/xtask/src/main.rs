@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod bundle;
 mod demo;
+mod fuzz;
 mod guests;
 mod lints;
 mod linux;
@@ -49,6 +50,8 @@ enum Task {
     Bench(bench::Options),
     /// Make errors on purpose, one after the other, and see that a named test finds each
     Mutants(mutants::Options),
+    /// Feed random and broken input to everything that parses or models what a guest or a peer writes
+    Fuzz(fuzz::Options),
     /// Put function names beside the addresses in a serial log
     Symbolize(symbolize::Options),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options).map(done),
         Task::Bench(options) => bench::run(&options).map(done),
         Task::Mutants(options) => mutants::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options).map(done),
         Task::Symbolize(options) => symbolize::run(&options).map(done),
     };
     result.unwrap_or_else(|error| {
