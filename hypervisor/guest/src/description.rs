@@ -1,11 +1,15 @@
 //! What a guest is to be, as its owner describes it.
 
+mod processors;
+
 use alloc::string::String;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{LayoutError, MemoryLayout};
+
+pub use processors::{Cap, HostCpus, Processors, ProcessorsError, VcpuCount, Weight};
 
 /// A guest's name: 1 to 32 lower-case letters, digits and hyphens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
@@ -159,9 +163,24 @@ pub struct GuestDescription {
     pub pages: PagePolicy,
     /// Whether it starts when its host does.
     pub autostart: bool,
+    /// Its virtual CPUs.
+    pub processors: Processors,
+    /// Whose it is: nothing is done to keep guests of one domain from learning of each other by what processors remember. A
+    /// guest that says nothing is a domain of its own.
+    pub trust_domain: Option<GuestName>,
+    /// What its time stamp counter counts a second, where its owner says so: it then runs only where that holds.
+    pub tsc_hz: Option<u64>,
 }
 
 impl GuestDescription {
+    /// Whether what processors remember of this guest may be seen by `other`.
+    pub fn trusts(&self, other: &Self) -> bool {
+        match (&self.trust_domain, &other.trust_domain) {
+            (Some(own), Some(others)) => own == others,
+            _ => self.name == other.name,
+        }
+    }
+
     /// Where its RAM lies.
     ///
     /// # Errors

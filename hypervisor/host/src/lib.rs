@@ -24,6 +24,7 @@ pub mod network;
 pub mod pci_names;
 pub mod picture;
 mod round;
+mod scheduler;
 pub mod selftest;
 pub mod size;
 pub mod spelling;

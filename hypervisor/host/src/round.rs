@@ -24,6 +24,32 @@ pub(crate) enum Question {
 pub(crate) struct CpuSet(u64);
 
 impl CpuSet {
+    /// No CPU.
+    pub(crate) const EMPTY: Self = Self(0);
+
+    /// Bit n stands for CPU n.
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) fn insert(&mut self, cpu: CpuNumber) {
+        self.0 |= Self::bit(cpu);
+    }
+
+    pub(crate) fn remove(&mut self, cpu: CpuNumber) {
+        self.0 &= !Self::bit(cpu);
+    }
+
+    /// Those in both.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The one with the highest number.
+    pub(crate) fn last(self) -> Option<CpuNumber> {
+        self.0.checked_ilog2().map(|number| CpuNumber(number as u16))
+    }
+
     /// The CPUs of this machine that run.
     pub(crate) fn running(machine: &dyn Machine) -> Self {
         let cpus = machine.description().cpus.iter().take(64).enumerate();

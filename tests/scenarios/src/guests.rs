@@ -36,6 +36,9 @@ pub fn description(name: &str, memory_mib: u64, command_line: &str) -> Result<Gu
         command_line: CommandLine::new(command_line)?,
         pages: PagePolicy::Largest,
         autostart: false,
+        processors: Default::default(),
+        trust_domain: None,
+        tsc_hz: None,
     })
 }
 

@@ -96,6 +96,9 @@ pub fn bundle(guests: &[GuestSpec]) -> Result<(PathBuf, TempDir)> {
             command_line: CommandLine::new(&guest.command_line)?,
             pages: PagePolicy::Largest,
             autostart: guest.autostart,
+            processors: Default::default(),
+            trust_domain: None,
+            tsc_hz: None,
         };
         builder.guest(description, kernel, initrd)?;
     }

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use super::{MAX_FILE_NAME, MAX_FILES, MAX_GUESTS, header::VERSION};
 use crate::{
-    description::{CommandLineError, NameError},
+    description::{CommandLineError, NameError, ProcessorsError},
     file::Truncated,
     layout::LayoutError,
 };
@@ -64,6 +64,12 @@ pub enum GuestError {
     /// No kernel can be given that command line.
     #[error("cmdline: {0}")]
     CommandLine(#[from] CommandLineError),
+    /// The virtual CPUs are not as they can be.
+    #[error("cpus: {0}")]
+    Processors(#[from] ProcessorsError),
+    /// The trust domain's name is no name.
+    #[error("domain: {0}")]
+    Domain(NameError),
     /// The kernel or the initial RAM disk is a file that the bundle does not have.
     #[error("{field}: the bundle has no file {index}")]
     NoFile {

@@ -8,7 +8,7 @@ use crate::file::{File, read_array};
 /// What a bundle begins with.
 const MAGIC: [u8; 8] = *b"GODWIT\x1aB";
 /// The version that is written and read. A change to the header or to the manifest's types is a new one.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Bytes of the header; the manifest follows.
 pub(super) const HEADER_BYTES: u64 = 32;
 

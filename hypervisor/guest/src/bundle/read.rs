@@ -8,7 +8,7 @@ use super::{
     manifest::{FileEntry, GuestEntry, Manifest},
 };
 use crate::{
-    description::{CommandLine, GuestDescription, GuestName},
+    description::{CommandLine, Cap, GuestDescription, GuestName, HostCpus, Processors, VcpuCount, Weight},
     file::File,
 };
 
@@ -39,6 +39,14 @@ impl Bundle {
             command_line: CommandLine::new(entry.command_line)?,
             pages: entry.pages,
             autostart: entry.autostart,
+            processors: Processors {
+                count: VcpuCount::new(entry.cpus.into())?,
+                weight: Weight::new(entry.weight.into())?,
+                cap: entry.cap_percent.map(|percent| Cap::new(percent.into())).transpose()?,
+                pins: HostCpus::try_from(entry.pins)?,
+            },
+            trust_domain: entry.trust_domain.map(GuestName::new).transpose().map_err(GuestError::Domain)?,
+            tsc_hz: entry.tsc_hz,
         };
         if self.guests.iter().any(|guest| guest.description.name == description.name) {
             return Err(GuestError::NameTwice);

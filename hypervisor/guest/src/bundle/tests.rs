@@ -19,6 +19,9 @@ fn description(name: &str) -> GuestDescription {
         command_line: CommandLine::new("quiet").unwrap(),
         pages: PagePolicy::Largest,
         autostart: false,
+        processors: Default::default(),
+        trust_domain: None,
+        tsc_hz: None,
     }
 }
 
@@ -166,9 +169,9 @@ fn a_bad_guest_leaves_the_others_alone() {
 fn a_bundle_of_another_kind_says_what_it_is() {
     assert_eq!(open(b"#!/bin/sh"), Err(BundleError::NotABundle));
     let mut bytes = sample();
-    bytes[8] = 2;
-    assert_eq!(open(&bytes), Err(BundleError::Version { version: 2 }));
-    assert!(open(&bytes).unwrap_err().to_string().contains("reads version 1"));
+    bytes[8] = 3;
+    assert_eq!(open(&bytes), Err(BundleError::Version { version: 3 }));
+    assert!(open(&bytes).unwrap_err().to_string().contains("reads version 2"));
     bytes[8] = 1;
     bytes[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(open(&bytes), Err(BundleError::ManifestTooLong { bytes: u32::MAX }));

@@ -9,6 +9,9 @@ fn description() -> GuestDescription {
         command_line: CommandLine::new("console=ttyS0").unwrap(),
         pages: PagePolicy::FourKib,
         autostart: true,
+        processors: Default::default(),
+        trust_domain: None,
+        tsc_hz: None,
     }
 }
 
@@ -40,7 +43,8 @@ fn a_description_survives_its_journey() {
 fn what_a_peer_sent_is_checked() {
     // The same fields with plain types, as a peer that breaks the rules would send them.
     let sent = |name: &str, line: &str| {
-        postcard::to_allocvec(&(name, 256u64 << 20, line, PagePolicy::Largest, true)).unwrap()
+        let rest = (Processors::default(), None::<GuestName>, None::<u64>);
+        postcard::to_allocvec(&(name, 256u64 << 20, line, PagePolicy::Largest, true, rest)).unwrap()
     };
     assert!(postcard::from_bytes::<GuestDescription>(&sent("web-1", "quiet")).is_ok());
     for bytes in [sent("Web", ""), sent("", ""), sent("a", "a\0b"), sent("a", &"x".repeat(2048))] {

@@ -64,6 +64,9 @@ fn bundle() -> Vec<u8> {
         command_line: CommandLine::default(),
         pages: PagePolicy::Largest,
         autostart: false,
+        processors: Default::default(),
+        trust_domain: None,
+        tsc_hz: None,
     };
     builder.guest(description, kernel, None).unwrap();
     builder.build().unwrap()

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use godwit_guest::description::{CommandLine, GuestDescription, GuestName, PagePolicy};
+use godwit_guest::description::{
+    Cap, CommandLine, GuestDescription, GuestName, HostCpus, PagePolicy, Processors, VcpuCount, Weight,
+};
 use godwit_lab::MemorySize;
 use serde::Deserialize;
 use toml::Spanned;
@@ -57,6 +59,12 @@ struct RawGuest {
     cmdline: Option<Spanned<String>>,
     pages: Option<Spanned<String>>,
     autostart: Option<bool>,
+    cpus: Option<Spanned<u64>>,
+    weight: Option<Spanned<u64>>,
+    cap: Option<Spanned<String>>,
+    pin: Option<Spanned<Vec<u64>>>,
+    domain: Option<Spanned<String>>,
+    tsc_hz: Option<Spanned<u64>>,
 }
 
 impl GuestsFile {
@@ -93,12 +101,21 @@ impl Source<'_> {
     fn guest(&self, raw: RawGuest) -> Result<Guest> {
         let memory: MemorySize = self.field("memory", &raw.memory, |text| text.parse())?;
         let description = GuestDescription {
-            name: self.field("name", &raw.name, |text| Ok(GuestName::new(text)?))?,
+            name: self.field("name", &raw.name, |text| Ok(GuestName::new(text.as_str())?))?,
             memory_bytes: memory.mib().saturating_mul(BYTES_PER_MIB),
             command_line: self
-                .optional("cmdline", raw.cmdline.as_ref(), |text| Ok(CommandLine::new(text)?))?,
-            pages: self.optional("pages", raw.pages.as_ref(), page_policy)?,
+                .optional("cmdline", raw.cmdline.as_ref(), |text| Ok(CommandLine::new(text.as_str())?))?,
+            pages: self.optional("pages", raw.pages.as_ref(), |text| page_policy(text))?,
             autostart: raw.autostart.unwrap_or(true),
+            processors: Processors {
+                count: self.optional("cpus", raw.cpus.as_ref(), |&count| Ok(VcpuCount::new(count)?))?,
+                weight: self.optional("weight", raw.weight.as_ref(), |&weight| Ok(Weight::new(weight)?))?,
+                cap: self.optional("cap", raw.cap.as_ref(), |text| cap(text).map(Some))?,
+                pins: self.optional("pin", raw.pin.as_ref(), |cpus| Ok(HostCpus::new(cpus.iter().copied())?))?,
+            },
+            trust_domain: self
+                .optional("domain", raw.domain.as_ref(), |text| Ok(Some(GuestName::new(text.as_str())?)))?,
+            tsc_hz: self.optional("tsc_hz", raw.tsc_hz.as_ref(), |&hz| tsc_hz(hz).map(Some))?,
         };
         self.field("memory", &raw.memory, |_| Ok(description.layout()?))?;
         let file = |field, raw: &Spanned<String>| {
@@ -115,25 +132,25 @@ impl Source<'_> {
         })
     }
 
-    fn field<T>(&self, field: &str, raw: &Spanned<String>, read: impl Fn(&str) -> Result<T>) -> Result<T> {
+    fn field<V, T>(&self, field: &str, raw: &Spanned<V>, read: impl Fn(&V) -> Result<T>) -> Result<T> {
         read(raw.get_ref()).with_context(|| self.place(field, raw))
     }
 
-    fn optional<T: Default>(
+    fn optional<V, T: Default>(
         &self,
         field: &str,
-        raw: Option<&Spanned<String>>,
-        read: impl Fn(&str) -> Result<T>,
+        raw: Option<&Spanned<V>>,
+        read: impl Fn(&V) -> Result<T>,
     ) -> Result<T> {
         raw.map_or_else(|| Ok(T::default()), |raw| self.field(field, raw, read))
     }
 
-    fn place(&self, field: &str, raw: &Spanned<String>) -> String {
+    fn place<V>(&self, field: &str, raw: &Spanned<V>) -> String {
         format!("line {}: {}: field `{field}`", self.line(raw), self.label)
     }
 
     /// The line of a value, counted from 1.
-    fn line(&self, raw: &Spanned<String>) -> usize {
+    fn line<V>(&self, raw: &Spanned<V>) -> usize {
         let before = self.text.get(..raw.span().start).unwrap_or_default();
         1 + before.bytes().filter(|&byte| byte == b'\n').count()
     }
@@ -144,4 +161,17 @@ fn page_policy(text: &str) -> Result<PagePolicy> {
         .into_iter()
         .find(|policy| policy.to_string() == text)
         .with_context(|| format!("`{text}`: expected `largest` or `4k`"))
+}
+
+/// Percent of one host CPU.
+fn cap(text: &str) -> Result<Cap> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+    let percent = number.with_context(|| format!("`{text}`: expected percent of one host CPU, such as 150%"))?;
+    Ok(Cap::new(percent)?)
+}
+
+fn tsc_hz(hz: u64) -> Result<u64> {
+    // Slower and faster counters do not exist, but slips of a thousand do.
+    ensure!((100_000_000..=100_000_000_000).contains(&hz), "{hz} Hz: expected 100 MHz to 100 GHz");
+    Ok(hz)
 }

@@ -45,6 +45,12 @@ const FORMAT: &str = r#"The file has one [[guest]] for each guest:
   cmdline = "console=ttyS0"     # optional, at most 2047 bytes
   pages = "largest"             # or "4k"; default largest
   autostart = true              # default true
+  cpus = 2                      # virtual CPUs, 1 to 16; default 1
+  weight = 200                  # CPU time of each beside others', 1 to 10000; default 100
+  cap = "150%"                  # of one host CPU, for all together; default no limit
+  pin = [1, 2]                  # host CPUs that may run it; default any
+  domain = "team-a"             # guests of one domain need no wall between them; default a domain of its own
+  tsc_hz = 2400000000           # runs only where the time stamp counter counts that; default the host's
 
 Give the bundle to a host as its boot module."#;
 

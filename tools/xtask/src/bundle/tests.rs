@@ -66,7 +66,7 @@ fn every_refusal_names_its_line_guest_and_field() {
     let replace = |from: &str, to: &str| guest("").replace(from, to);
     let cases = [
         (String::new(), &["[[guest]]"][..]),
-        (guest("cpus = 2"), &["unknown field `cpus`", "line 5", "`cmdline`"]),
+        (guest("cores = 2"), &["unknown field `cores`", "line 5", "`cmdline`"]),
         ("[[guests]]\n".to_owned(), &["unknown field `guests`"]),
         (replace("kernel = \"k\"", ""), &["missing field `kernel`"]),
         (replace("64MiB", "3MiB"), &["line 3", "guest 1 (`a`)", "`memory`", "at least 8 MiB"]),
@@ -79,6 +79,14 @@ fn every_refusal_names_its_line_guest_and_field() {
         (guest("pages = \"2m\""), &["line 5", "`pages`", "`largest` or `4k`"]),
         (guest(&format!("cmdline = \"{long}\"")), &["line 5", "`cmdline`", "2048 bytes", "2047"]),
         (guest("cmdline = \"a\\u0000b\""), &["line 5", "`cmdline`", "NUL at byte 1"]),
+        (guest("cpus = 17"), &["line 5", "`cpus`", "17 CPUs", "1 to 16"]),
+        (guest("weight = 0"), &["line 5", "`weight`", "1 to 10000"]),
+        (guest("cap = \"much\""), &["line 5", "`cap`", "`much`", "150%"]),
+        (guest("cap = \"7000%\""), &["line 5", "`cap`", "1 to 6400"]),
+        (guest("pin = []"), &["line 5", "`pin`", "at least one"]),
+        (guest("pin = [64]"), &["line 5", "`pin`", "host CPU 64", "0 to 63"]),
+        (guest("domain = \"A\""), &["line 5", "`domain`", "lower-case"]),
+        (guest("tsc_hz = 2400"), &["line 5", "`tsc_hz`", "100 MHz"]),
         (guest("autostart = \"yes\""), &["line 5", "expected a boolean"]),
         (guest("") + &guest(""), &["line 7", "guest 2 (`a`)", "`name`", "used twice"]),
     ];

@@ -29,6 +29,9 @@ fn guest(memory_mib: u64, command_line: &str) -> GuestDescription {
         command_line: CommandLine::new(command_line).unwrap(),
         pages: PagePolicy::Largest,
         autostart: true,
+        processors: Default::default(),
+        trust_domain: None,
+        tsc_hz: None,
     }
 }
 
