@@ -1,55 +1,26 @@
-//! A guest that has memory: everything its CPU needs to run it.
+//! A guest that has memory: what its virtual CPUs share.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use godwit_devices::{Board, BoardConfig};
 use godwit_frames::CpuFrames;
 use godwit_guest::{
-    baseline::Baseline, cpu::Activity, description::GuestDescription, emulate::KnownCode,
-    msr_policy::MsrPolicy, vcpu::VirtualCpu,
+    VcpuIndex, VcpuSet, baseline::Baseline, description::GuestDescription, msr_policy::MsrPolicy,
 };
 use godwit_nested::{Leaf, NestedTables, Npt};
+use spin::mutex::{TicketMutex, TicketMutexGuard};
 
-use super::{ExitCounters, GuestClock, Ram, TableFrames};
-use crate::machine::HostMemory;
+use super::{
+    ExitCounters, GuestClock, Ram, TableFrames,
+    life::{End, Life, RunState},
+    table::Scene,
+    vcpu::{Core, Vcpu},
+};
+use crate::{guests::ConsoleHandle, machine::HostMemory};
 
-/// Whether the guest may run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RunState {
-    /// Its CPU runs it.
-    Running,
-    /// Somebody stopped it for a while.
-    Paused,
-    /// It came to an end; its memory is still there.
-    Ended(End),
-}
-
-/// How a guest came to an end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// It switched itself off.
-    PoweredOff,
-    /// It asked to be started again.
-    Reset,
-    /// A triple fault.
-    TripleFault {
-        /// Where.
-        rip: u64,
-    },
-    /// It did what cannot be carried out.
-    Stuck {
-        /// What.
-        why: &'static str,
-        /// Where.
-        rip: u64,
-        /// The address or number that belongs to it.
-        detail: u64,
-    },
-    /// The processor does not run its state.
-    Refused(&'static str),
-}
-
-/// The parts of a guest that its CPU works with.
+/// A guest. What several CPUs change is behind locks; a CPU that holds the lock of a virtual CPU may take the board's, and not
+/// the other way round.
 pub struct Guest {
     /// What it is.
     pub description: GuestDescription,
@@ -59,29 +30,142 @@ pub struct Guest {
     pub table_frames: TableFrames,
     /// Its nested tables.
     pub tables: NestedTables<Npt>,
-    /// Its CPU.
-    pub vcpu: Box<dyn VirtualCpu>,
-    /// Whether its CPU waits in HLT.
-    pub activity: Activity,
-    /// Its devices.
-    pub board: Board,
+    /// Its virtual CPUs, by number.
+    pub vcpus: Vec<Vcpu>,
     /// What its devices were made with.
     pub config: BoardConfig,
     /// Its clocks.
     pub clock: GuestClock,
     /// What its CPUID answers.
     pub baseline: Baseline,
-    /// What other MSRs answer.
-    pub msr_policy: MsrPolicy,
     /// Whether it may run.
-    pub state: RunState,
-    /// Why it stopped so far.
-    pub exits: ExitCounters,
-    /// Where the code lies that it stopped in last.
-    pub known_code: KnownCode,
+    pub life: Life,
+    /// Its console, which outlives it.
+    pub console: ConsoleHandle,
+    board: TicketMutex<Board>,
+    msr_policy: TicketMutex<MsrPolicy>,
+    /// Set where something happened that the first CPU has to look at.
+    notice: AtomicBool,
+}
+
+/// What a guest consists of besides its memory.
+pub(crate) struct Parts {
+    /// One for each virtual CPU, in the order of their numbers.
+    pub(crate) cores: Vec<Core>,
+    pub(crate) board: Board,
+    pub(crate) config: BoardConfig,
+    pub(crate) clock: GuestClock,
+    pub(crate) baseline: Baseline,
+    pub(crate) state: RunState,
+    pub(crate) console: ConsoleHandle,
 }
 
 impl Guest {
+    /// Puts a guest together.
+    pub(super) fn new(
+        description: GuestDescription,
+        ram: Ram,
+        table_frames: TableFrames,
+        tables: NestedTables<Npt>,
+        parts: Parts,
+    ) -> Self {
+        let Parts { cores, board, config, clock, baseline, state, console } = parts;
+        let vcpus = VcpuIndex::first(cores.len()).zip(cores).map(|(index, core)| Vcpu::new(index, core));
+        Self {
+            description,
+            ram,
+            table_frames,
+            tables,
+            vcpus: vcpus.collect(),
+            config,
+            clock,
+            baseline,
+            life: Life::new(state),
+            console,
+            board: TicketMutex::new(board),
+            msr_policy: TicketMutex::new(MsrPolicy::new()),
+            notice: AtomicBool::new(false),
+        }
+    }
+
+    /// One of its virtual CPUs.
+    pub fn vcpu(&self, index: VcpuIndex) -> Option<&Vcpu> {
+        self.vcpus.get(index.index())
+    }
+
+    /// Calls `act` with the devices, then tells the virtual CPUs that got something by it; `own`, whose CPU calls, looks by
+    /// itself.
+    pub(crate) fn with_board<R>(
+        &self,
+        scene: Scene<'_>,
+        own: Option<VcpuIndex>,
+        act: impl FnOnce(&mut Board) -> R,
+    ) -> R {
+        let mut board = self.board.lock();
+        let result = act(&mut board);
+        let mut attention = board.take_attention();
+        drop(board);
+        if let Some(own) = own {
+            attention.remove(own);
+        }
+        self.wake(scene, attention);
+        result
+    }
+
+    /// Has virtual CPUs look at what came for them.
+    pub(crate) fn wake(&self, scene: Scene<'_>, which: VcpuSet) {
+        for vcpu in which.iter().filter_map(|index| self.vcpu(index)) {
+            vcpu.wake(scene);
+        }
+    }
+
+    /// Has all virtual CPUs look around.
+    pub(crate) fn wake_all(&self, scene: Scene<'_>) {
+        self.vcpus.iter().for_each(|vcpu| vcpu.wake(scene));
+    }
+
+    /// What other MSRs answer.
+    pub(super) fn msr_policy(&self) -> TicketMutexGuard<'_, MsrPolicy> {
+        self.msr_policy.lock()
+    }
+
+    /// Calls `act` while no virtual CPU runs, with all of them in the order of their numbers. Waits for at most one exit of each.
+    pub(crate) fn at_rest<R>(
+        &self,
+        scene: Scene<'_>,
+        act: impl FnOnce(&mut [TicketMutexGuard<'_, Core>]) -> R,
+    ) -> R {
+        let mut cores: Vec<_> = self.vcpus.iter().map(|vcpu| vcpu.take(scene)).collect();
+        act(&mut cores)
+    }
+
+    /// Comes to an end; whoever says so first is believed.
+    pub(super) fn end(&self, scene: Scene<'_>, end: End) -> bool {
+        let is_first = self.life.change(RunState::Running, RunState::Ended(end)) == RunState::Running;
+        if is_first {
+            self.wake_all(scene);
+            self.notify(scene);
+        }
+        is_first
+    }
+
+    /// Asks the first CPU to look at this guest.
+    pub(super) fn notify(&self, scene: Scene<'_>) {
+        if !self.notice.swap(true, Ordering::AcqRel) {
+            scene.wake_first_cpu();
+        }
+    }
+
+    /// Whether the guest has to be looked at; asking answers it.
+    pub(super) fn take_notice(&self) -> bool {
+        self.notice.load(Ordering::Relaxed) && self.notice.swap(false, Ordering::AcqRel)
+    }
+
+    /// Exits of all its virtual CPUs.
+    pub(crate) fn exits(&self, scene: Scene<'_>) -> ExitCounters {
+        self.vcpus.iter().fold(ExitCounters::default(), |all, vcpu| all.plus(&vcpu.take(scene).exits))
+    }
+
     /// The leaves that map its RAM, in the order of guest addresses.
     ///
     /// There may be very many: they are shown one by one and not collected.
@@ -90,11 +174,16 @@ impl Guest {
     }
 
     /// Gives everything back.
-    pub fn dismantle(mut self, frames: &mut CpuFrames<'_, '_>) {
-        // Nothing runs on the tables any more: the guest is out of its slot.
-        drop(self.vcpu);
+    pub fn dismantle(mut self: Box<Self>, frames: &mut CpuFrames<'_, '_>) {
+        // Nothing runs on the tables any more: no CPU has any of its virtual CPUs.
+        self.vcpus.clear();
         self.table_frames.free(frames);
         self.ram.free(frames);
         frames.drain();
+    }
+
+    /// A guest that no CPU can run any more, as its only owner; `None` where somebody else has it still.
+    pub(super) fn alone(guest: Arc<Self>) -> Option<Box<Self>> {
+        Arc::into_inner(guest).map(Box::new)
     }
 }

@@ -1,18 +1,24 @@
-//! One CPU runs its guest for a while.
+//! A host CPU runs a virtual CPU for a while.
 
+use godwit_devices::{Board, Start};
 use godwit_guest::{
+    VcpuIndex,
     cpu::Activity,
     vcpu::{Event, Reason, Window},
 };
 
 use super::{
-    GuestTable,
+    Guest, GuestTable,
     counters::Behind,
     exits::{self, Next},
-    guest::{End, Guest, RunState},
-    slots::Slot,
+    life::End,
+    table::Scene,
+    vcpu::{Core, Vcpu},
 };
-use crate::machine::{CpuNumber, Instant, Machine};
+use crate::{
+    machine::{Instant, Machine},
+    scheduler::Leave,
+};
 
 /// Exits after which the CPU looks at its mail, however busy the guest is.
 const EXITS_PER_SLICE: u32 = 64;
@@ -34,105 +40,137 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Runs the guest of `cpu`, which is the one that calls, until something else needs the CPU, at the latest until `until`.
-    pub fn slice(
-        &mut self,
-        machine: &dyn Machine,
-        table: &GuestTable,
-        cpu: CpuNumber,
-        until: Option<Instant>,
-    ) -> Rest {
-        let Some((slot, mut guard)) = table.own(cpu) else { return Rest::Until(None) };
-        let Some(guest) = guard.as_deref_mut() else { return Rest::Until(None) };
-        let was_running = guest.state == RunState::Running;
-        let mut rest = self.run(machine, slot, guest, until);
-        if move_output(guest, slot, machine) {
-            // With room in it again, the serial port may have an interrupt for a guest that waits.
-            rest = Rest::None;
-        }
-        if was_running && matches!(guest.state, RunState::Ended(_)) {
-            slot.notify(machine);
-        }
-        drop(guard);
-        if rest != Rest::None && self.armed.take().is_some() {
-            machine.set_timer(None);
-        }
-        rest
-    }
-
-    fn run(&mut self, machine: &dyn Machine, slot: &Slot, guest: &mut Guest, until: Option<Instant>) -> Rest {
-        // Whether the devices may have something for the CPU. After an exit that was none of their business they have not:
-        // when their next time comes, the CPU's timer ends the run, and what is typed waits for the next slice.
-        let mut look = true;
-        for _ in 0..EXITS_PER_SLICE {
-            if guest.state != RunState::Running {
-                return Rest::Until(None);
+    /// Runs what this CPU has to run, until something else needs it, at the latest until `until`.
+    pub fn slice(&mut self, machine: &dyn Machine, table: &GuestTable, until: Option<Instant>) -> Rest {
+        let scene = table.scene(machine);
+        let (turn, next) = scene.scheduler.pick(machine);
+        let Some(turn) = turn else {
+            if self.armed.take().is_some() {
+                machine.set_timer(None);
             }
-            if slot.is_wanted() {
-                return Rest::None;
-            }
-            if look {
-                let deadline = serve_devices(machine, slot, guest);
-                if guest.activity == Activity::Halted {
-                    return Rest::Until(deadline);
-                }
-                self.arm(machine, deadline.into_iter().chain(until).min());
-            }
-            let exit = guest.vcpu.run(guest.tables.root());
-            if exit.reason == Reason::Host {
-                guest.exits.count(&exit.reason, Behind::Nothing);
-                take_task_priority(guest);
-                exits::halt_in_shadow(machine, guest);
-                // It may have been the timer, which is then no longer set.
-                self.armed = None;
-                return Rest::None;
-            }
-            look = concerns_devices(&exit.reason);
-            if look {
-                take_task_priority(guest);
-            }
-            let next = exits::serve(machine, guest, &exit);
-            if look && guest.vcpu.task_priority() != guest.board.task_priority() {
-                // The guest wrote to the local APIC.
-                guest.vcpu.set_task_priority(guest.board.task_priority());
-            }
-            if let Next::End(end) = next {
-                say_end(guest, end);
-                guest.state = RunState::Ended(end);
-                return Rest::Until(None);
-            }
-            if look && let Some(request) = guest.board.take_request() {
-                let end = match request {
-                    godwit_devices::PowerRequest::PowerOff => End::PoweredOff,
-                    godwit_devices::PowerRequest::Reset => End::Reset,
-                };
-                guest.state = RunState::Ended(end);
+            return Rest::Until(next);
+        };
+        let guest = &*turn.payload.guest;
+        let mut leave = Leave::Asleep(None);
+        if let Some(vcpu) = guest.vcpu(turn.payload.vcpu) {
+            let until = [until, next].into_iter().flatten().fold(turn.until, Instant::min);
+            leave = self.run(scene, guest, vcpu, &mut vcpu.own(), until);
+            if move_output(scene, guest) {
+                // With room in it again, the serial port may have an interrupt for a guest that waits.
+                leave = Leave::Ready;
             }
         }
+        scene.scheduler.put_back(machine, turn, leave);
         Rest::None
     }
 
-    fn arm(&mut self, machine: &dyn Machine, deadline: Option<Instant>) {
-        if self.armed != deadline {
-            machine.set_timer(deadline);
-            self.armed = deadline;
+    fn run(&mut self, scene: Scene<'_>, guest: &Guest, vcpu: &Vcpu, core: &mut Core, until: Instant) -> Leave {
+        // Whether the devices may have something for the CPU. After an exit that was none of their business they have not:
+        // when their next time comes, the CPU's timer ends the run, and what is typed comes with an exit of its own.
+        let mut look = true;
+        for _ in 0..EXITS_PER_SLICE {
+            if !guest.life.may_run() {
+                return Leave::Asleep(None);
+            }
+            if vcpu.is_wanted() {
+                return Leave::Ready;
+            }
+            if look {
+                let deadline = match serve_devices(scene, guest, vcpu.index, core) {
+                    Ok(deadline) => deadline,
+                    Err(end) => return ended(scene, guest, end),
+                };
+                if core.activity != Activity::Running {
+                    return Leave::Asleep(deadline);
+                }
+                self.arm(scene.machine, deadline.map_or(until, |deadline| deadline.min(until)));
+            }
+            let exit = core.cpu.run(guest.tables.root());
+            if exit.reason == Reason::Host {
+                core.exits.count(&exit.reason, Behind::Nothing);
+                exits::halt_in_shadow(scene.machine, guest, core);
+                // It may have been the timer, which is then no longer set.
+                self.armed = None;
+                return Leave::Ready;
+            }
+            look = concerns_devices(&exit.reason);
+            if look {
+                let priority = core.cpu.task_priority();
+                guest.with_board(scene, Some(vcpu.index), |board| board.set_task_priority(vcpu.index, priority));
+            }
+            let next = exits::serve(scene, guest, vcpu.index, core, &exit);
+            if let Next::End(end) = next {
+                return ended(scene, guest, end);
+            }
+            if look && let Some(end) = after_devices(scene, guest, vcpu.index, core) {
+                guest.end(scene, end);
+            }
+        }
+        Leave::Ready
+    }
+
+    fn arm(&mut self, machine: &dyn Machine, deadline: Instant) {
+        if self.armed != Some(deadline) {
+            machine.set_timer(Some(deadline));
+            self.armed = Some(deadline);
         }
     }
 }
 
-/// Brings the devices up to now and delivers what they have for the CPU; answers when they have to be looked at again.
-fn serve_devices(machine: &dyn Machine, slot: &Slot, guest: &mut Guest) -> Option<Instant> {
-    let now = guest.clock.now(machine);
-    take_task_priority(guest);
-    slot.console.lock().feed(|byte| guest.board.type_byte(now, byte));
-    guest.board.advance(now);
-    offer_events(guest);
-    guest.board.deadline(now).and_then(|time| guest.clock.host_instant(time, now))
+/// The guest has come to an end.
+fn ended(scene: Scene<'_>, guest: &Guest, end: End) -> Leave {
+    if guest.end(scene, end) {
+        say_end(guest, end);
+    }
+    Leave::Asleep(None)
 }
 
-/// CR8 and the local APIC's task priority are one register, which the guest may have changed without an exit.
-fn take_task_priority(guest: &mut Guest) {
-    guest.board.set_task_priority(guest.vcpu.task_priority());
+/// Takes back what the guest may have changed by its devices: CR8 where it wrote to the local APIC, and whether it goes on.
+fn after_devices(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mut Core) -> Option<End> {
+    let (priority, request) =
+        guest.with_board(scene, Some(index), |board| (board.task_priority(index), board.take_request()));
+    if core.cpu.task_priority() != priority {
+        core.cpu.set_task_priority(priority);
+    }
+    request.map(|request| match request {
+        godwit_devices::PowerRequest::PowerOff => End::PoweredOff,
+        godwit_devices::PowerRequest::Reset => End::Reset,
+    })
+}
+
+/// Brings the devices up to now and delivers what they have for the CPU; answers when they have to be looked at again.
+///
+/// # Errors
+/// The processor does not take what INIT or a start-up message made of it.
+fn serve_devices(
+    scene: Scene<'_>,
+    guest: &Guest,
+    index: VcpuIndex,
+    core: &mut Core,
+) -> Result<Option<Instant>, End> {
+    let now = guest.clock.now(scene.machine);
+    guest.with_board(scene, Some(index), |board| {
+        board.set_task_priority(index, core.cpu.task_priority());
+        guest.console.feed(|byte| board.type_byte(now, byte));
+        board.advance(now);
+        start(guest, index, core, board)?;
+        if core.activity != Activity::WaitingForStartUp {
+            offer_events(index, core, board);
+        }
+        Ok(board.deadline(now, index).and_then(|time| guest.clock.host_instant(time, now)))
+    })
+}
+
+/// Does what INIT and start-up messages ask for.
+fn start(guest: &Guest, index: VcpuIndex, core: &mut Core, board: &mut Board) -> Result<(), End> {
+    while let Some(start) = board.take_start(index) {
+        let changed = match start {
+            Start::Init => core.change(&guest.clock, godwit_guest::cpu::CpuState::init),
+            Start::StartUp { vector } => core.change(&guest.clock, |state| state.start_up(vector)),
+        };
+        changed.map_err(|error| End::Refused(error.0))?;
+    }
+    Ok(())
 }
 
 /// Whether serving an exit reads or changes devices, or the CPU can now take what they have.
@@ -148,39 +186,41 @@ fn concerns_devices(reason: &Reason) -> bool {
 }
 
 /// Delivers what devices have for the CPU, or asks to be told when it can be delivered.
-fn offer_events(guest: &mut Guest) {
-    if guest.vcpu.has_pending() {
+fn offer_events(index: VcpuIndex, core: &mut Core, board: &mut Board) {
+    if core.cpu.has_pending() {
         // An event that is on its way already ends a halt: a trap of the HLT itself, or one that came with the guest.
-        guest.activity = Activity::Running;
+        core.activity = Activity::Running;
     }
-    if guest.vcpu.can_take_nmi() && guest.board.take_nmi() {
-        guest.activity = Activity::Running;
-        guest.vcpu.inject(Event::Nmi);
+    if core.cpu.can_take_nmi() && board.take_nmi(index) {
+        core.activity = Activity::Running;
+        core.cpu.inject(Event::Nmi);
     }
-    if guest.board.has_interrupt()
-        && guest.vcpu.can_take_interrupt()
-        && let Some(vector) = guest.board.accept_interrupt()
+    if board.has_interrupt(index)
+        && core.cpu.can_take_interrupt()
+        && let Some(vector) = board.accept_interrupt(index)
     {
-        guest.activity = Activity::Running;
-        guest.vcpu.inject(Event::Interrupt { vector });
+        core.activity = Activity::Running;
+        core.cpu.inject(Event::Interrupt { vector });
     }
-    let window = if guest.board.has_interrupt() {
+    let window = if board.has_interrupt(index) {
         Some(Window::Any)
     } else {
-        guest.board.held_back_class().map(Window::Class)
+        board.held_back_class(index).map(Window::Class)
     };
-    guest.vcpu.request_window(window);
+    core.cpu.request_window(window);
 }
 
 /// Moves what the guest wrote to where it can be looked at; answers whether that was anything.
-pub(crate) fn move_output(guest: &mut Guest, slot: &Slot, machine: &dyn Machine) -> bool {
+pub(crate) fn move_output(scene: Scene<'_>, guest: &Guest) -> bool {
     let mut wrote = false;
-    guest.board.take_output(&mut |bytes| {
-        wrote |= !bytes.is_empty();
-        slot.console.lock().write(bytes);
+    guest.with_board(scene, None, |board| {
+        board.take_output(&mut |bytes| {
+            wrote |= !bytes.is_empty();
+            guest.console.write(bytes);
+        });
     });
     if wrote {
-        slot.notify(machine);
+        guest.notify(scene);
     }
     wrote
 }
