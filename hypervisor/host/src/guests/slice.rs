@@ -1,6 +1,7 @@
 //! One CPU runs its guest for a while.
 
 use godwit_guest::{
+    VcpuIndex,
     cpu::Activity,
     vcpu::{Event, Reason, Window},
 };
@@ -92,9 +93,9 @@ impl Runner {
                 take_task_priority(guest);
             }
             let next = exits::serve(machine, guest, &exit);
-            if look && guest.vcpu.task_priority() != guest.board.task_priority() {
+            if look && guest.vcpu.task_priority() != guest.board.task_priority(VcpuIndex::BOOT) {
                 // The guest wrote to the local APIC.
-                guest.vcpu.set_task_priority(guest.board.task_priority());
+                guest.vcpu.set_task_priority(guest.board.task_priority(VcpuIndex::BOOT));
             }
             if let Next::End(end) = next {
                 say_end(guest, end);
@@ -127,12 +128,12 @@ fn serve_devices(machine: &dyn Machine, slot: &Slot, guest: &mut Guest) -> Optio
     slot.console.lock().feed(|byte| guest.board.type_byte(now, byte));
     guest.board.advance(now);
     offer_events(guest);
-    guest.board.deadline(now).and_then(|time| guest.clock.host_instant(time, now))
+    guest.board.deadline(now, VcpuIndex::BOOT).and_then(|time| guest.clock.host_instant(time, now))
 }
 
 /// CR8 and the local APIC's task priority are one register, which the guest may have changed without an exit.
 fn take_task_priority(guest: &mut Guest) {
-    guest.board.set_task_priority(guest.vcpu.task_priority());
+    guest.board.set_task_priority(VcpuIndex::BOOT, guest.vcpu.task_priority());
 }
 
 /// Whether serving an exit reads or changes devices, or the CPU can now take what they have.
@@ -153,21 +154,21 @@ fn offer_events(guest: &mut Guest) {
         // An event that is on its way already ends a halt: a trap of the HLT itself, or one that came with the guest.
         guest.activity = Activity::Running;
     }
-    if guest.vcpu.can_take_nmi() && guest.board.take_nmi() {
+    if guest.vcpu.can_take_nmi() && guest.board.take_nmi(VcpuIndex::BOOT) {
         guest.activity = Activity::Running;
         guest.vcpu.inject(Event::Nmi);
     }
-    if guest.board.has_interrupt()
+    if guest.board.has_interrupt(VcpuIndex::BOOT)
         && guest.vcpu.can_take_interrupt()
-        && let Some(vector) = guest.board.accept_interrupt()
+        && let Some(vector) = guest.board.accept_interrupt(VcpuIndex::BOOT)
     {
         guest.activity = Activity::Running;
         guest.vcpu.inject(Event::Interrupt { vector });
     }
-    let window = if guest.board.has_interrupt() {
+    let window = if guest.board.has_interrupt(VcpuIndex::BOOT) {
         Some(Window::Any)
     } else {
-        guest.board.held_back_class().map(Window::Class)
+        guest.board.held_back_class(VcpuIndex::BOOT).map(Window::Class)
     };
     guest.vcpu.request_window(window);
 }
