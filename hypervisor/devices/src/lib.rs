@@ -3,12 +3,18 @@
 //!
 //! A [`Board`] is all of it, wired together. Whoever runs the guest hands port, memory-mapped and MSR
 //! accesses to it, calls [`Board::advance`] at [`Board::deadline`], and delivers what
-//! [`Board::accept_interrupt`] gives.
+//! [`Board::accept_interrupt`] gives. A guest has up to [`MAX_VCPUS`](godwit_guest::MAX_VCPUS) CPUs; what one of them does to
+//! the others is in [`Board::take_attention`] and [`Board::take_start`].
 //!
 //! ```
 //! use godwit_devices::{Board, BoardConfig, Now};
 //!
-//! let config = BoardConfig { memory_bytes: 64 << 20, tsc_hz: 2_000_000_000, wall_clock_start_s: 1_700_000_000 };
+//! let config = BoardConfig {
+//!     cpus: 2,
+//!     memory_bytes: 64 << 20,
+//!     tsc_hz: 2_000_000_000,
+//!     wall_clock_start_s: 1_700_000_000,
+//! };
 //! let mut board = Board::new(&config);
 //! let now = Now::default();
 //! for byte in *b"hello\n" {
@@ -49,6 +55,7 @@ pub mod tables;
 mod time;
 
 pub use board::{Board, BoardConfig, BoardCounters};
+pub use local_apic::Start;
 pub use refused::Refused;
 pub use reset::PowerRequest;
 pub use saved::{DeviceId, RestoreError, SavedDevice, UnknownDevice};

@@ -16,7 +16,7 @@ pub enum DeviceId {
     Pic = 2,
     /// The 8254, with port 0x61.
     Pit = 3,
-    /// The first CPU's local APIC.
+    /// A CPU's local APIC; one state for each CPU.
     LocalApic = 4,
     /// The IO-APIC.
     IoApic = 5,
@@ -24,7 +24,7 @@ pub enum DeviceId {
     Rtc = 6,
     /// ACPI power management: event and control registers, timer.
     PowerManagement = 7,
-    /// kvmclock.
+    /// kvmclock, of all CPUs.
     ParavirtualClock = 8,
     /// The reset control register, and requests that nobody has taken yet.
     Reset = 9,
@@ -80,10 +80,10 @@ pub struct SavedDevice {
 /// Why saved states do not make a board.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// A device has no state.
+    /// A device, or one CPU's, has no state.
     #[error("the state of {0:?} is missing")]
     Missing(DeviceId),
-    /// A device has two states.
+    /// A device, or one CPU's, has two states.
     #[error("the state of {0:?} is there twice")]
     Twice(DeviceId),
     /// The state has a layout that is not known here.
@@ -113,6 +113,11 @@ pub(crate) trait Layout: Serialize + DeserializeOwned {
     const DEVICE: DeviceId;
     /// Its number.
     const VERSION: u16;
+
+    /// What a state of an older version means in this one; `None` where that version is not known.
+    fn from_older(_version: u16, _bytes: &[u8]) -> Option<Result<Self, RestoreError>> {
+        None
+    }
 }
 
 /// Encodes one device's state.
@@ -125,17 +130,30 @@ pub(crate) fn encode<L: Layout>(state: &L) -> SavedDevice {
 
 /// Finds and decodes one device's state.
 pub(crate) fn decode<L: Layout>(saved: &[SavedDevice]) -> Result<L, RestoreError> {
-    let mut own = saved.iter().filter(|state| state.device == L::DEVICE);
+    let mut own = decode_all(saved);
     let state = own.next().ok_or(RestoreError::Missing(L::DEVICE))?;
     if own.next().is_some() {
         return Err(RestoreError::Twice(L::DEVICE));
     }
-    if state.version != L::VERSION {
-        return Err(RestoreError::Version { device: L::DEVICE, version: state.version });
-    }
-    match postcard::take_from_bytes(&state.bytes) {
+    state
+}
+
+/// Finds and decodes the states of a device that there may be several of.
+pub(crate) fn decode_all<L: Layout>(saved: &[SavedDevice]) -> impl Iterator<Item = Result<L, RestoreError>> {
+    saved.iter().filter(|state| state.device == L::DEVICE).map(|state| {
+        if state.version == L::VERSION {
+            return parse(L::DEVICE, &state.bytes);
+        }
+        let unknown = RestoreError::Version { device: L::DEVICE, version: state.version };
+        L::from_older(state.version, &state.bytes).unwrap_or(Err(unknown))
+    })
+}
+
+/// Reads a layout that takes up all of `bytes`.
+pub(crate) fn parse<T: DeserializeOwned>(device: DeviceId, bytes: &[u8]) -> Result<T, RestoreError> {
+    match postcard::take_from_bytes(bytes) {
         Ok((layout, [])) => Ok(layout),
-        _ => Err(RestoreError::Malformed(L::DEVICE)),
+        _ => Err(RestoreError::Malformed(device)),
     }
 }
 

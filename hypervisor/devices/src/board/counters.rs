@@ -9,7 +9,7 @@ pub struct BoardCounters {
     pub last_absent_port: Option<u16>,
     /// Bytes that the guest sent to COM1 although its transmitter was full.
     pub serial_lost_bytes: u64,
-    /// Times that the clock page could not be written after a pause.
+    /// Times that a CPU's clock page could not be written after a pause.
     pub clock_page_failures: u64,
 }
 

@@ -8,9 +8,10 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-use godwit_guest::GuestMemory;
+use godwit_guest::{GuestMemory, VcpuIndex, VcpuSet};
 
 use crate::clock::ParavirtualClock;
+use crate::local_apic::Start;
 use crate::pci::PciConfiguration;
 use crate::pit::Pit;
 use crate::power::{self, PowerManagement};
@@ -27,6 +28,8 @@ pub(crate) const TIMER_PIN: u8 = 2;
 /// What a board needs to know of its guest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BoardConfig {
+    /// Virtual CPUs, 1 to [`MAX_VCPUS`](godwit_guest::MAX_VCPUS); what lies outside counts as the nearest of these.
+    pub cpus: u8,
     /// Bytes of RAM, for the sizes in CMOS.
     pub memory_bytes: u64,
     /// Ticks a second of the guest's time stamp counter; 0 counts as 1.
@@ -35,7 +38,12 @@ pub struct BoardConfig {
     pub wall_clock_start_s: i64,
 }
 
-/// All devices of a guest with one CPU.
+/// All devices of a guest.
+///
+/// A local APIC and a clock page belong to each CPU; the rest belongs to all of them. Calls that are about one CPU take its number,
+/// and one that the guest has not got is answered as absent hardware is: nothing is offered, reads give all ones or no register.
+/// Whoever runs the CPUs keeps the board behind one lock; what a call did to other CPUs is in
+/// [`take_attention`](Self::take_attention).
 ///
 /// Time comes in by [`Now`] alone. Every call that takes it first brings the devices up to it, as
 /// [`advance`](Self::advance) does; a time that goes back is survived, and devices then wait for it to come
@@ -63,15 +71,15 @@ impl Board {
             power: PowerManagement::new(),
             reset: Reset::default(),
             pci: PciConfiguration::default(),
-            clock: ParavirtualClock::new(config.wall_clock_start_s, config.tsc_hz),
-            interrupts: Interrupts::new(config.tsc_hz),
+            clock: ParavirtualClock::new(config.cpus, config.wall_clock_start_s, config.tsc_hz),
+            interrupts: Interrupts::new(config.cpus, config.tsc_hz),
             counters: BoardCounters::default(),
         }
     }
 
     /// Brings all devices up to `now`: timers fire.
     pub fn advance(&mut self, now: Now) {
-        self.interrupts.local_apic.advance(now);
+        self.interrupts.apics.advance(now);
         let timer = self.pit.look(now.time);
         self.interrupts.set_timer(timer);
         self.rtc.advance(now.time);
@@ -79,43 +87,62 @@ impl Board {
         self.settle();
     }
 
-    /// When [`advance`](Self::advance) has to be called next: a time that may lie in the past, or never.
-    pub fn deadline(&self, now: Now) -> Option<GuestTime> {
-        [self.pit.deadline(), self.rtc.deadline(), self.power.deadline()]
-            .into_iter()
-            .fold(self.interrupts.local_apic.deadline(now), earliest)
+    /// When [`advance`](Self::advance) has to be called next for a CPU: a time that may lie in the past, or never. That is when the
+    /// timer of its local APIC is due; the first CPU looks after the timers that belong to all as well.
+    pub fn deadline(&self, now: Now, vcpu: VcpuIndex) -> Option<GuestTime> {
+        let own = self.interrupts.apics.get(vcpu).and_then(|apic| apic.deadline(now));
+        if vcpu != VcpuIndex::BOOT {
+            return own;
+        }
+        [self.pit.deadline(), self.rtc.deadline(), self.power.deadline()].into_iter().fold(own, earliest)
+    }
+
+    /// Takes the CPUs that since the last call got something that they may have to be woken or interrupted for: a vector, an NMI,
+    /// an interrupt of the 8259A, INIT, a start-up message. Who sent it does not matter: a CPU may have sent it to itself. After
+    /// [`restore`](Self::restore) it is all of them.
+    pub fn take_attention(&mut self) -> VcpuSet {
+        self.interrupts.apics.take_attention()
+    }
+
+    /// Takes the next of what INIT and start-up messages asked of a CPU, oldest first. From the start on, all CPUs but the first
+    /// wait for a start-up message; after INIT every CPU does, the first as well. A message to a CPU that does not wait is dropped
+    /// on arrival, so what this gives is to be obeyed.
+    pub fn take_start(&mut self, vcpu: VcpuIndex) -> Option<Start> {
+        self.interrupts.apics.get_mut(vcpu)?.take_start()
     }
 
     /// Whether the CPU would be offered an interrupt now: one above its task priority, or one of the 8259A.
-    pub fn has_interrupt(&self) -> bool {
-        self.interrupts.has_interrupt()
+    pub fn has_interrupt(&self, vcpu: VcpuIndex) -> bool {
+        self.interrupts.has_interrupt(vcpu)
     }
 
     /// The class (4 bits) of an interrupt that would be offered if the task priority were below it, and for no other reason is
     /// not.
-    pub fn held_back_class(&self) -> Option<u8> {
-        self.interrupts.local_apic.held_back_class()
+    pub fn held_back_class(&self, vcpu: VcpuIndex) -> Option<u8> {
+        self.interrupts.apics.get(vcpu)?.held_back_class()
     }
 
     /// The CPU takes the interrupt that is offered: its vector.
-    pub fn accept_interrupt(&mut self) -> Option<u8> {
-        self.interrupts.accept()
+    pub fn accept_interrupt(&mut self, vcpu: VcpuIndex) -> Option<u8> {
+        self.interrupts.accept(vcpu)
     }
 
     /// Takes a pending NMI: whether there was one.
-    pub fn take_nmi(&mut self) -> bool {
-        self.interrupts.local_apic.take_nmi()
+    pub fn take_nmi(&mut self, vcpu: VcpuIndex) -> bool {
+        self.interrupts.apics.get_mut(vcpu).is_some_and(|apic| apic.take_nmi())
     }
 
     /// The task priority as CR8 has it, 4 bits.
-    pub fn task_priority(&self) -> u8 {
-        self.interrupts.local_apic.task_priority_class()
+    pub fn task_priority(&self, vcpu: VcpuIndex) -> u8 {
+        self.interrupts.apics.get(vcpu).map_or(0, |apic| apic.task_priority_class())
     }
 
     /// Sets the task priority from CR8. Read [`task_priority`](Self::task_priority) back into CR8 after the
     /// guest wrote to its local APIC: it has one task priority, seen in two places.
-    pub fn set_task_priority(&mut self, cr8: u8) {
-        self.interrupts.local_apic.set_task_priority_class(cr8);
+    pub fn set_task_priority(&mut self, vcpu: VcpuIndex, cr8: u8) {
+        if let Some(apic) = self.interrupts.apics.get_mut(vcpu) {
+            apic.set_task_priority_class(cr8);
+        }
     }
 
     /// Takes what the guest asked its machine to do.
@@ -144,18 +171,18 @@ impl Board {
         self.settle();
     }
 
-    /// The guest stood still or came from another host: its clock page is written anew and says so.
+    /// The guest stood still or came from another host: the clock pages of all CPUs are written anew and say so. No CPU may run
+    /// meanwhile.
     pub fn after_pause(&mut self, now: Now, memory: &dyn GuestMemory) {
         self.advance(now);
-        if !self.clock.after_pause(now, memory) {
-            self.counters.clock_page_failures = self.counters.clock_page_failures.saturating_add(1);
-        }
+        let failures = u64::from(self.clock.after_pause(now, memory));
+        self.counters.clock_page_failures = self.counters.clock_page_failures.saturating_add(failures);
     }
 
     /// Ticks a second of the guest's TSC from now on. [`after_pause`](Self::after_pause) tells the guest.
     pub fn set_tsc_hz(&mut self, hz: u64) {
         self.clock.set_tsc_hz(hz);
-        self.interrupts.local_apic.set_tsc_hz(hz);
+        self.interrupts.apics.set_tsc_hz(hz);
     }
 
     /// What went wrong without being an error.

@@ -1,6 +1,6 @@
 //! Devices behind memory addresses and model-specific registers.
 
-use godwit_guest::GuestMemory;
+use godwit_guest::{GuestMemory, VcpuIndex};
 
 use super::Board;
 use crate::clock::{SYSTEM_TIME_MSRS, WALL_CLOCK_MSRS};
@@ -57,12 +57,15 @@ impl Board {
         Page::of(address).is_some()
     }
 
-    /// Reads `bytes` (1, 2, 4 or 8) of device registers; all ones where none are.
-    pub fn read_mmio(&mut self, now: Now, address: u64, bytes: u8) -> u64 {
+    /// Reads `bytes` (1, 2, 4 or 8) of device registers as `vcpu` sees them; all ones where none are.
+    pub fn read_mmio(&mut self, now: Now, vcpu: VcpuIndex, address: u64, bytes: u8) -> u64 {
         self.advance(now);
         let offset = address & IN_PAGE;
         let value = match Page::of(address) {
-            Some(Page::LocalApic) => self.interrupts.local_apic.read_page(now, offset, bytes),
+            Some(Page::LocalApic) => {
+                let apic = self.interrupts.apics.get_mut(vcpu);
+                apic.map_or(u64::MAX, |apic| apic.read_page(now, offset, bytes))
+            }
             Some(Page::IoApic) => self.interrupts.io_apic.read(offset, bytes),
             None => u64::MAX,
         };
@@ -70,55 +73,59 @@ impl Board {
         value
     }
 
-    /// Writes the low `bytes` (1, 2, 4 or 8) of `value` to device registers.
-    pub fn write_mmio(&mut self, now: Now, address: u64, bytes: u8, value: u64) {
+    /// `vcpu` writes the low `bytes` (1, 2, 4 or 8) of `value` to device registers.
+    pub fn write_mmio(&mut self, now: Now, vcpu: VcpuIndex, address: u64, bytes: u8, value: u64) {
         self.advance(now);
         let offset = address & IN_PAGE;
         let interrupts = &mut self.interrupts;
         match Page::of(address) {
             Some(Page::LocalApic) => {
-                let effect = interrupts.local_apic.write_page(now, offset, bytes, value);
-                interrupts.carry_out(effect);
+                if let Some(apic) = interrupts.apics.get_mut(vcpu) {
+                    let effect = apic.write_page(now, offset, bytes, value);
+                    interrupts.carry_out(vcpu, effect);
+                }
             }
-            Some(Page::IoApic) => interrupts.io_apic.write(offset, bytes, value, &mut interrupts.local_apic),
+            Some(Page::IoApic) => interrupts.io_apic.write(offset, bytes, value, &mut interrupts.apics),
             None => {}
         }
         self.settle();
     }
 
-    /// RDMSR. `None` where the register is no device's; a refusal is #GP(0).
-    pub fn read_msr(&mut self, now: Now, msr: u32) -> Option<Result<u64, Refused>> {
+    /// RDMSR on `vcpu`. `None` where the register is no device's; a refusal is #GP(0).
+    pub fn read_msr(&mut self, now: Now, vcpu: VcpuIndex, msr: u32) -> Option<Result<u64, Refused>> {
         self.advance(now);
-        let apic = &mut self.interrupts.local_apic;
+        let apic = self.interrupts.apics.get_mut(vcpu)?;
         Some(match Msr::of(msr)? {
             Msr::ApicBase => Ok(apic.base()),
             Msr::X2Apic(number) => apic.read_msr(now, number),
             Msr::TscDeadline => Ok(apic.tsc_deadline()),
-            Msr::SystemTime => Ok(self.clock.system_time_msr()),
+            Msr::SystemTime => Ok(self.clock.system_time_msr(vcpu)),
             Msr::WallClock => Ok(self.clock.wall_clock_msr()),
         })
     }
 
-    /// WRMSR. `None` where the register is no device's; a refusal is #GP(0), and nothing changed.
+    /// WRMSR on `vcpu`. `None` where the register is no device's; a refusal is #GP(0), and nothing changed.
     pub fn write_msr(
         &mut self,
         now: Now,
+        vcpu: VcpuIndex,
         msr: u32,
         value: u64,
         memory: &dyn GuestMemory,
     ) -> Option<Result<(), Refused>> {
         self.advance(now);
         let interrupts = &mut self.interrupts;
+        let apic = interrupts.apics.get_mut(vcpu)?;
         let result = match Msr::of(msr)? {
-            Msr::ApicBase => interrupts.local_apic.set_base(value),
+            Msr::ApicBase => apic.set_base(value),
             Msr::X2Apic(number) => {
-                interrupts.local_apic.write_msr(now, number, value).map(|effect| interrupts.carry_out(effect))
+                apic.write_msr(now, number, value).map(|effect| interrupts.carry_out(vcpu, effect))
             }
             Msr::TscDeadline => {
-                interrupts.local_apic.set_tsc_deadline(now, value);
+                apic.set_tsc_deadline(now, value);
                 Ok(())
             }
-            Msr::SystemTime => self.clock.set_system_time_msr(now, value, memory),
+            Msr::SystemTime => self.clock.set_system_time_msr(now, vcpu, value, memory),
             Msr::WallClock => self.clock.set_wall_clock_msr(value, memory),
         };
         self.settle();

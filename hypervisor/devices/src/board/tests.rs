@@ -1,14 +1,19 @@
 use core::cell::RefCell;
 
-use godwit_guest::{GuestAddress, GuestMemory, NotRam};
+use godwit_guest::{GuestAddress, GuestMemory, NotRam, VcpuIndex};
 
 use super::{Board, BoardConfig};
 use crate::refused::Refused;
 use crate::reset::PowerRequest;
 use crate::time::{GuestTime, Now};
 
-const CONFIG: BoardConfig =
-    BoardConfig { memory_bytes: 256 << 20, tsc_hz: 2_000_000_000, wall_clock_start_s: 1_700_000_000 };
+const CONFIG: BoardConfig = BoardConfig {
+    cpus: 1,
+    memory_bytes: 256 << 20,
+    tsc_hz: 2_000_000_000,
+    wall_clock_start_s: 1_700_000_000,
+};
+const BOOT: VcpuIndex = VcpuIndex::BOOT;
 const LOCAL_APIC: u64 = 0xfee0_0000;
 const IO_APIC: u64 = 0xfec0_0000;
 const COM1: u16 = 0x3f8;
@@ -61,8 +66,8 @@ fn set_up_pic(board: &mut Board, masks: [u32; 2]) {
 }
 
 fn set_io_apic_entry(board: &mut Board, pin: u64, low: u64) {
-    board.write_mmio(at(0), IO_APIC, 4, 0x10 + 2 * pin);
-    board.write_mmio(at(0), IO_APIC + 0x10, 4, low);
+    board.write_mmio(at(0), BOOT, IO_APIC, 4, 0x10 + 2 * pin);
+    board.write_mmio(at(0), BOOT, IO_APIC + 0x10, 4, low);
 }
 
 /// A timer at 1 kHz, as square wave.
@@ -76,15 +81,15 @@ fn the_timer_interrupts_through_the_8259a_in_virtual_wire_mode() {
     // Its output rises with the control word already, an edge that initialization forgets.
     start_timer(&mut board);
     set_up_pic(&mut board, [0xfe, 0xff]);
-    let due = board.deadline(at(0)).expect("the timer runs");
+    let due = board.deadline(at(0), BOOT).expect("the timer runs");
     assert!((990_000..1_010_000).contains(&due.0), "{due:?}");
-    assert!(!board.has_interrupt());
+    assert!(!board.has_interrupt(BOOT));
     board.advance(at(due.0));
-    assert!(board.has_interrupt());
-    board.set_task_priority(15);
-    assert!(board.has_interrupt(), "the 8259A knows no task priority");
-    assert_eq!(board.accept_interrupt(), Some(0x30));
-    assert_eq!((board.has_interrupt(), board.accept_interrupt()), (false, None));
+    assert!(board.has_interrupt(BOOT));
+    board.set_task_priority(BOOT, 15);
+    assert!(board.has_interrupt(BOOT), "the 8259A knows no task priority");
+    assert_eq!(board.accept_interrupt(BOOT), Some(0x30));
+    assert_eq!((board.has_interrupt(BOOT), board.accept_interrupt(BOOT)), (false, None));
 }
 
 #[test]
@@ -92,11 +97,11 @@ fn the_timer_interrupts_through_the_io_apics_pin_2() {
     let mut board = board();
     set_io_apic_entry(&mut board, 2, 0x51);
     start_timer(&mut board);
-    let due = board.deadline(at(0)).expect("the timer runs");
+    let due = board.deadline(at(0), BOOT).expect("the timer runs");
     board.advance(at(due.0 * 10));
-    assert_eq!(board.accept_interrupt(), Some(0x51));
-    board.write_mmio(at(due.0 * 10), LOCAL_APIC + 0xb0, 4, 0);
-    assert_eq!(board.accept_interrupt(), None, "ten periods are one interrupt");
+    assert_eq!(board.accept_interrupt(BOOT), Some(0x51));
+    board.write_mmio(at(due.0 * 10), BOOT, LOCAL_APIC + 0xb0, 4, 0);
+    assert_eq!(board.accept_interrupt(BOOT), None, "ten periods are one interrupt");
 }
 
 #[test]
@@ -105,7 +110,7 @@ fn com1_interrupts_by_an_edge_on_pin_4() {
     set_io_apic_entry(&mut board, 4, 0x34);
     out(&mut board, &[(COM1 + 4, 0x0b), (COM1 + 1, 0x01)]);
     assert!(board.type_byte(at(0), b'x'));
-    assert_eq!(board.accept_interrupt(), Some(0x34));
+    assert_eq!(board.accept_interrupt(BOOT), Some(0x34));
     assert_eq!(board.read_port(at(0), COM1, 1), u32::from(b'x'));
 }
 
@@ -123,7 +128,7 @@ fn an_alarm_of_the_clock_is_an_acpi_event_once() {
     let later = at(2_000_000_000);
     board.advance(later);
     assert_eq!(board.read_port(later, 0x600, 2), 0x0400);
-    assert_eq!(board.accept_interrupt(), Some(0x49));
+    assert_eq!(board.accept_interrupt(BOOT), Some(0x49));
     board.write_port(later, 0x600, 2, 0x0400);
     assert_eq!(board.read_port(later, 0x600, 2), 0, "its line is still up, and did not rise again");
     let mut moved = Board::restore(&CONFIG, later, &board.save(later)).expect("it was saved");
@@ -138,14 +143,14 @@ fn the_power_button_interrupts_until_it_is_cleared() {
     board.write_port(at(0), 0x602, 2, 0x0100);
     board.press_power_button(at(0));
     for _ in 0..2 {
-        assert_eq!(board.accept_interrupt(), Some(0x49));
-        assert_eq!(board.accept_interrupt(), None);
-        board.write_mmio(at(0), LOCAL_APIC + 0xb0, 4, 0);
+        assert_eq!(board.accept_interrupt(BOOT), Some(0x49));
+        assert_eq!(board.accept_interrupt(BOOT), None);
+        board.write_mmio(at(0), BOOT, LOCAL_APIC + 0xb0, 4, 0);
     }
-    assert_eq!(board.accept_interrupt(), Some(0x49));
+    assert_eq!(board.accept_interrupt(BOOT), Some(0x49));
     board.write_port(at(0), 0x600, 2, 0x0100);
-    board.write_mmio(at(0), LOCAL_APIC + 0xb0, 4, 0);
-    assert_eq!(board.accept_interrupt(), None);
+    board.write_mmio(at(0), BOOT, LOCAL_APIC + 0xb0, 4, 0);
+    assert_eq!(board.accept_interrupt(BOOT), None);
 }
 
 #[test]
@@ -153,48 +158,48 @@ fn the_clock_interrupts_on_irq_8() {
     let mut board = board();
     set_up_pic(&mut board, [0xfb, 0xfe]);
     out(&mut board, &[(0x70, 0x0b), (0x71, 0x12)]);
-    let due = board.deadline(at(0)).expect("an update is due");
+    let due = board.deadline(at(0), BOOT).expect("an update is due");
     board.advance(at(due.0));
-    assert_eq!(board.accept_interrupt(), Some(0x38));
-    assert_eq!(board.deadline(at(due.0)), None, "until the flags are read");
+    assert_eq!(board.accept_interrupt(BOOT), Some(0x38));
+    assert_eq!(board.deadline(at(due.0), BOOT), None, "until the flags are read");
 }
 
 #[test]
 fn an_interrupt_to_itself_arrives_in_both_modes() {
     let mut board = board();
-    board.write_mmio(at(0), LOCAL_APIC + 0x300, 4, 0x4_0055);
-    assert_eq!(board.accept_interrupt(), Some(0x55));
+    board.write_mmio(at(0), BOOT, LOCAL_APIC + 0x300, 4, 0x4_0055);
+    assert_eq!(board.accept_interrupt(BOOT), Some(0x55));
     let memory = memory();
-    let base = board.read_msr(at(0), 0x1b).unwrap().unwrap();
-    assert_eq!(board.write_msr(at(0), 0x1b, base | 0x400, &memory), Some(Ok(())));
-    assert_eq!(board.write_msr(at(0), 0x83f, 0x66, &memory), Some(Ok(())));
-    assert_eq!(board.accept_interrupt(), Some(0x66));
-    assert_eq!(board.write_msr(at(0), 0x80b, 0, &memory), Some(Ok(())));
-    assert_eq!(board.write_msr(at(0), 0x80b, 1, &memory), Some(Err(Refused)));
+    let base = board.read_msr(at(0), BOOT, 0x1b).unwrap().unwrap();
+    assert_eq!(board.write_msr(at(0), BOOT, 0x1b, base | 0x400, &memory), Some(Ok(())));
+    assert_eq!(board.write_msr(at(0), BOOT, 0x83f, 0x66, &memory), Some(Ok(())));
+    assert_eq!(board.accept_interrupt(BOOT), Some(0x66));
+    assert_eq!(board.write_msr(at(0), BOOT, 0x80b, 0, &memory), Some(Ok(())));
+    assert_eq!(board.write_msr(at(0), BOOT, 0x80b, 1, &memory), Some(Err(Refused)));
 }
 
 #[test]
 fn the_tsc_deadline_is_a_deadline() {
     let mut board = board();
     let memory = memory();
-    board.write_mmio(at(0), LOCAL_APIC + 0x320, 4, 0x4_0077);
-    assert_eq!(board.write_msr(at(0), 0x6e0, 6_000, &memory), Some(Ok(())));
-    assert_eq!(board.deadline(at(1_000)), Some(GuestTime(3_000)));
-    assert_eq!(board.read_msr(at(2_999), 0x6e0), Some(Ok(6_000)));
-    assert_eq!(board.read_msr(at(3_000), 0x6e0), Some(Ok(0)));
-    assert_eq!(board.accept_interrupt(), Some(0x77));
+    board.write_mmio(at(0), BOOT, LOCAL_APIC + 0x320, 4, 0x4_0077);
+    assert_eq!(board.write_msr(at(0), BOOT, 0x6e0, 6_000, &memory), Some(Ok(())));
+    assert_eq!(board.deadline(at(1_000), BOOT), Some(GuestTime(3_000)));
+    assert_eq!(board.read_msr(at(2_999), BOOT, 0x6e0), Some(Ok(6_000)));
+    assert_eq!(board.read_msr(at(3_000), BOOT, 0x6e0), Some(Ok(0)));
+    assert_eq!(board.accept_interrupt(BOOT), Some(0x77));
 }
 
 #[test]
 fn the_clock_page_is_written_through_the_one_door() {
     let mut board = board();
     let memory = memory();
-    assert_eq!(board.write_msr(at(7), 0x4b56_4d01, 0x101, &memory), Some(Ok(())));
-    assert_eq!(board.read_msr(at(7), 0x12), Some(Ok(0x101)), "the old number is the same register");
+    assert_eq!(board.write_msr(at(7), BOOT, 0x4b56_4d01, 0x101, &memory), Some(Ok(())));
+    assert_eq!(board.read_msr(at(7), BOOT, 0x12), Some(Ok(0x101)), "the old number is the same register");
     assert_eq!(memory.0.borrow()[0x110..0x118], 7u64.to_le_bytes());
-    assert_eq!(board.write_msr(at(0), 0x11, 0x200, &memory), Some(Ok(())));
+    assert_eq!(board.write_msr(at(0), BOOT, 0x11, 0x200, &memory), Some(Ok(())));
     assert_eq!(memory.0.borrow()[0x204..0x208], 1_700_000_000u32.to_le_bytes());
-    assert_eq!(board.write_msr(at(0), 0x12, 0x1001, &memory), Some(Err(Refused)));
+    assert_eq!(board.write_msr(at(0), BOOT, 0x12, 0x1001, &memory), Some(Err(Refused)));
     board.after_pause(at(1_000), &memory);
     assert_eq!(memory.0.borrow()[0x11d], 0x03);
     assert_eq!(board.counters().clock_page_failures, 0);
@@ -262,17 +267,17 @@ fn only_two_pages_are_device_memory() {
         assert_eq!(board.has_mmio(address), device, "{address:#x}");
     }
     let mut board = board;
-    assert_eq!(board.read_mmio(at(0), u64::MAX, 8), u64::MAX);
-    assert_eq!(board.read_msr(at(0), 0x10), None);
-    assert_eq!(board.write_msr(at(0), 0xc000_0080, 0, &memory()), None);
+    assert_eq!(board.read_mmio(at(0), BOOT, u64::MAX, 8), u64::MAX);
+    assert_eq!(board.read_msr(at(0), BOOT, 0x10), None);
+    assert_eq!(board.write_msr(at(0), BOOT, 0xc000_0080, 0, &memory()), None);
 }
 
 #[test]
 fn the_task_priority_is_the_apics() {
     let mut board = board();
-    board.set_task_priority(0xfa);
-    assert_eq!(board.task_priority(), 0x0a, "it has four bits");
-    assert_eq!(board.read_mmio(at(0), LOCAL_APIC + 0x80, 4), 0xa0);
-    board.write_mmio(at(0), LOCAL_APIC + 0x80, 4, 0x37);
-    assert_eq!(board.task_priority(), 0x03);
+    board.set_task_priority(BOOT, 0xfa);
+    assert_eq!(board.task_priority(BOOT), 0x0a, "it has four bits");
+    assert_eq!(board.read_mmio(at(0), BOOT, LOCAL_APIC + 0x80, 4), 0xa0);
+    board.write_mmio(at(0), BOOT, LOCAL_APIC + 0x80, 4, 0x37);
+    assert_eq!(board.task_priority(BOOT), 0x03);
 }

@@ -1,12 +1,14 @@
 use core::cell::RefCell;
 
-use godwit_guest::{GuestAddress, GuestMemory, NotRam};
+use godwit_guest::{GuestAddress, GuestMemory, NotRam, VcpuIndex};
 use proptest::prelude::*;
 
 use super::page::Scale;
 use super::{ENABLED, NANOSECONDS_PER_SECOND, ParavirtualClock};
 use crate::refused::Refused;
 use crate::time::{GuestTime, Now};
+
+const BOOT: VcpuIndex = VcpuIndex::BOOT;
 
 /// 8 KiB that note the versions that were visible.
 struct Memory {
@@ -69,8 +71,8 @@ fn now(nanoseconds: u64, tsc: u64) -> Now {
 #[test]
 fn the_page_tells_the_guests_time() {
     let memory = Memory::new();
-    let mut clock = ParavirtualClock::new(0, 2_500_000_000);
-    clock.set_system_time_msr(now(1_000, 10_000), 0x40 | ENABLED, &memory).unwrap();
+    let mut clock = ParavirtualClock::new(1, 0, 2_500_000_000);
+    clock.set_system_time_msr(now(1_000, 10_000), BOOT, 0x40 | ENABLED, &memory).unwrap();
     assert_eq!(memory.guest_time(0x40, 10_000), 1_000);
     let later = memory.guest_time(0x40, 10_000 + 2_500_000_000);
     assert!((1_000_000_999..=1_000_001_000).contains(&later), "{later}");
@@ -81,7 +83,7 @@ fn the_page_tells_the_guests_time() {
 #[test]
 fn the_wall_clock_is_that_of_the_start() {
     let memory = Memory::new();
-    let mut clock = ParavirtualClock::new(1_700_000_000, 1);
+    let mut clock = ParavirtualClock::new(1, 1_700_000_000, 1);
     clock.set_wall_clock_msr(0x80, &memory).unwrap();
     assert_eq!((memory.u32(0x80) % 2, memory.u32(0x84), memory.u32(0x88)), (0, 1_700_000_000, 0));
     assert_eq!(clock.wall_clock_msr(), 0x80);
@@ -90,22 +92,26 @@ fn the_wall_clock_is_that_of_the_start() {
 #[test]
 fn addresses_without_memory_are_refused() {
     let memory = Memory::new();
-    let mut clock = ParavirtualClock::new(0, 1_000_000);
+    let mut clock = ParavirtualClock::new(1, 0, 1_000_000);
     for address in [8192, 8190, 0x42, !3, 1 << 63] {
         let enabled = address | ENABLED;
-        assert_eq!(clock.set_system_time_msr(now(0, 0), enabled, &memory), Err(Refused), "{address:#x}");
+        assert_eq!(
+            clock.set_system_time_msr(now(0, 0), BOOT, enabled, &memory),
+            Err(Refused),
+            "{address:#x}"
+        );
         assert_eq!(clock.set_wall_clock_msr(address, &memory), Err(Refused), "{address:#x}");
     }
-    assert_eq!((clock.system_time_msr(), clock.wall_clock_msr()), (0, 0));
-    assert!(clock.after_pause(now(5, 5), &memory), "there is no page to write");
+    assert_eq!((clock.system_time_msr(BOOT), clock.wall_clock_msr()), (0, 0));
+    assert_eq!(clock.after_pause(now(5, 5), &memory), 0, "there is no page to write");
 }
 
 #[test]
 fn a_pause_is_told_and_time_stepped_forward() {
     let memory = Memory::new();
-    let mut clock = ParavirtualClock::new(0, 1_000_000_000);
-    clock.set_system_time_msr(now(0, 0), 0x40 | ENABLED, &memory).unwrap();
-    assert!(clock.after_pause(now(9_000_000_000, 5_000_000), &memory));
+    let mut clock = ParavirtualClock::new(1, 0, 1_000_000_000);
+    clock.set_system_time_msr(now(0, 0), BOOT, 0x40 | ENABLED, &memory).unwrap();
+    assert_eq!(clock.after_pause(now(9_000_000_000, 5_000_000), &memory), 0);
     assert_eq!(memory.flags(0x40), 0x03, "stable, and the guest was stopped");
     assert_eq!(memory.guest_time(0x40, 5_000_000), 9_000_000_000);
 }
@@ -113,10 +119,10 @@ fn a_pause_is_told_and_time_stepped_forward() {
 #[test]
 fn a_page_that_is_switched_off_still_binds_the_next() {
     let memory = Memory::new();
-    let mut clock = ParavirtualClock::new(0, 1_000_000_000);
-    clock.set_system_time_msr(now(1_000_000, 0), 0x40 | ENABLED, &memory).unwrap();
-    clock.set_system_time_msr(now(1_000_500, 700), 0, &memory).unwrap();
-    clock.set_system_time_msr(now(1_000_600, 800), 0x80 | ENABLED, &memory).unwrap();
+    let mut clock = ParavirtualClock::new(1, 0, 1_000_000_000);
+    clock.set_system_time_msr(now(1_000_000, 0), BOOT, 0x40 | ENABLED, &memory).unwrap();
+    clock.set_system_time_msr(now(1_000_500, 700), BOOT, 0, &memory).unwrap();
+    clock.set_system_time_msr(now(1_000_600, 800), BOOT, 0x80 | ENABLED, &memory).unwrap();
     assert!(memory.guest_time(0x80, 800) >= 1_000_700 - 1);
 }
 
@@ -126,8 +132,8 @@ proptest! {
         steps in prop::collection::vec((0u64..1 << 40, 0u64..1 << 40, 1_000_000u64..1 << 36, any::<bool>()), 1..20),
     ) {
         let memory = Memory::new();
-        let mut clock = ParavirtualClock::new(0, 1_000_000_000);
-        clock.set_system_time_msr(now(0, 0), ENABLED, &memory).unwrap();
+        let mut clock = ParavirtualClock::new(1, 0, 1_000_000_000);
+        clock.set_system_time_msr(now(0, 0), BOOT, ENABLED, &memory).unwrap();
         let (mut time, mut tsc, mut seen) = (0u64, 0u64, 0);
         for (step_ns, step_ticks, hz, moved) in steps {
             time += step_ns;
@@ -136,11 +142,11 @@ proptest! {
             prop_assert!(before >= seen);
             if moved {
                 let saved = clock.save(now(time, tsc));
-                clock = ParavirtualClock::restore(&saved, hz).expect("it was saved");
+                clock = ParavirtualClock::restore(&saved, 1, hz).expect("it was saved");
             } else {
                 clock.set_tsc_hz(hz);
             }
-            prop_assert!(clock.after_pause(now(time, tsc), &memory));
+            prop_assert_eq!(clock.after_pause(now(time, tsc), &memory), 0);
             seen = memory.guest_time(0, tsc);
             prop_assert!(seen >= before && seen >= time);
         }

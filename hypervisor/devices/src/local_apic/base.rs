@@ -1,5 +1,7 @@
 //! The APIC base MSR: off, xAPIC, x2APIC (SDM vol. 3, 11.4.4 and 11.12.1).
 
+use godwit_guest::VcpuIndex;
+
 use super::{BASE, LocalApic};
 use crate::refused::Refused;
 
@@ -12,11 +14,20 @@ const BOOT_CPU: u64 = 1 << 8;
 const EXTENDED: u64 = 1 << 10;
 /// The APIC is on.
 const ENABLED: u64 = 1 << 11;
+
 /// On, in xAPIC mode.
-pub(super) const AFTER_RESET: u64 = BASE | BOOT_CPU | ENABLED;
+pub(super) const fn after_reset(vcpu: VcpuIndex) -> u64 {
+    let boot_cpu = if vcpu.index() == VcpuIndex::BOOT.index() { BOOT_CPU } else { 0 };
+    BASE | boot_cpu | ENABLED
+}
+
+/// Whether the MSR of this CPU can have this value.
+pub(super) fn is_possible_for(vcpu: VcpuIndex, value: u64) -> bool {
+    is_possible(value) && (value ^ after_reset(vcpu)) & BOOT_CPU == 0
+}
 
 /// Whether the MSR can have this value at all.
-pub(super) fn is_possible(value: u64) -> bool {
+fn is_possible(value: u64) -> bool {
     value & !(BOOT_CPU | EXTENDED | ENABLED) == BASE && value & (EXTENDED | ENABLED) != EXTENDED
 }
 
@@ -39,8 +50,14 @@ impl LocalApic {
         // The bit that says which CPU booted is not the guest's to change.
         let value = value & !BOOT_CPU | self.base & BOOT_CPU;
         if value & ENABLED == 0 {
-            let pin0 = self.pin0;
-            *self = Self { pin0, ..Self::reset(value, self.id, self.tsc_hz) };
+            // What is not the APIC's own stays: the level at its pin, what other CPUs asked of this one, whose turn it is.
+            *self = Self {
+                pin0: self.pin0,
+                starting: self.starting,
+                took_last: self.took_last,
+                attention: self.attention,
+                ..Self::reset(value, self.id, self.tsc_hz)
+            };
         }
         self.base = value;
         Ok(())

@@ -1,32 +1,39 @@
 //! The local APIC (SDM vol. 3, chapter 11; APM vol. 2, chapter 16), in xAPIC and x2APIC mode.
 //!
-//! There is one CPU for now: an APIC takes messages that match its ids, so that more are a list of these.
-//! INIT and start-up messages are for other CPUs and ignored; system management mode does not exist here. Its
-//! base cannot be moved. Suppressing the broadcast of an end of interrupt is not offered (version bit 24 is
-//! clear).
+//! Each CPU has one, and [`LocalApics`] is the bus between them and the IO-APIC. The APIC id is the CPU's number in both modes.
+//! System management mode does not exist here. The base cannot be moved. Suppressing the broadcast of an end of interrupt is not
+//! offered (version bit 24 is clear).
 //!
-//! **How it migrates**: all registers are saved, the count as the guest time at which it runs out and the TSC
-//! deadline as the guest's TSC: both go on as the guest's clocks do. The current count, the processor
-//! priority and what is offered to the CPU are recomputed.
+//! **How it migrates**: one state for each CPU. All registers are saved, the count as the guest time at which it runs out and the
+//! TSC deadline as the guest's TSC: both go on as the guest's clocks do. Whether the CPU waits for a start-up message, and which
+//! messages of that kind it has not obeyed yet, are part of it. The current count, the processor priority and what is offered to
+//! the CPU are recomputed.
 
 mod access;
 mod base;
+mod bus;
 mod command;
 mod receive;
 mod registers;
 mod saved;
+mod start;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod vectors;
 
+use godwit_guest::VcpuIndex;
+
 use crate::time::{GuestTime, Now};
 use registers::Local;
+use start::Starting;
 use timer::{Mode, Timer};
 use vectors::Vectors;
 
 pub(crate) use access::TSC_DEADLINE_MSR;
 pub(crate) use base::BASE_MSR;
+pub(crate) use bus::LocalApics;
+pub use start::Start;
 
 /// The registers of x2APIC mode.
 pub(crate) const X2APIC_MSRS: core::ops::RangeInclusive<u32> = 0x800..=0x83f;
@@ -79,15 +86,27 @@ pub(crate) struct LocalApic {
     external_pending: bool,
     /// The level at LINT0, to see it rise.
     pin0: bool,
+    starting: Starting,
+    /// It took the last message of lowest priority.
+    took_last: bool,
+    /// Whether the 8259A has something for the CPU, to see it begin.
+    external: bool,
+    /// Something came for the CPU since somebody asked.
+    attention: bool,
 }
 
 impl LocalApic {
-    /// The first CPU's APIC as a PC's firmware leaves it: on, in virtual wire mode (MultiProcessor
-    /// Specification 1.4, 3.6.2.2): the 8259A's interrupts pass through LINT0, NMIs through LINT1.
-    pub(crate) fn new(tsc_hz: u64) -> Self {
+    /// A CPU's APIC as a PC's firmware leaves it. The first one's is on, in virtual wire mode (MultiProcessor
+    /// Specification 1.4, 3.6.2.2): the 8259A's interrupts pass through LINT0, NMIs through LINT1. The others' are as after
+    /// reset, and their CPUs wait for a start-up message.
+    pub(crate) fn new(vcpu: VcpuIndex, tsc_hz: u64) -> Self {
         const EXTERNAL: u32 = 0b111 << 8;
         const NMI: u32 = 0b100 << 8;
-        let mut apic = Self::reset(base::AFTER_RESET, 0, tsc_hz);
+        let mut apic = Self::reset(base::after_reset(vcpu), vcpu.apic_id(), tsc_hz);
+        if vcpu != VcpuIndex::BOOT {
+            apic.starting = Starting::WAITS;
+            return apic;
+        }
         apic.spurious |= SOFTWARE_ENABLE;
         apic.set_entry(Local::Pin0, EXTERNAL);
         apic.set_entry(Local::Pin1, NMI);
@@ -115,6 +134,10 @@ impl LocalApic {
             nmi_pending: false,
             external_pending: false,
             pin0: false,
+            starting: Starting::RUNS,
+            took_last: false,
+            external: false,
+            attention: false,
         }
     }
 
@@ -165,6 +188,11 @@ impl LocalApic {
     /// The CPU acknowledged the 8259A.
     pub(crate) fn external_acknowledged(&mut self) {
         self.external_pending = false;
+    }
+
+    /// Takes whether something came for the CPU since the last call.
+    fn take_attention(&mut self) -> bool {
+        core::mem::take(&mut self.attention)
     }
 
     /// Takes a pending NMI.

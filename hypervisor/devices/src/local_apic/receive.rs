@@ -2,7 +2,7 @@
 
 use super::registers::Local;
 use super::{LocalApic, MASKED};
-use crate::message::{Delivery, Destination, Message, MessageBus};
+use crate::message::{Delivery, Destination, Message};
 
 /// Error status: a message with a vector below 16 was sent.
 pub(super) const SENT_ILLEGAL_VECTOR: u32 = 1 << 5;
@@ -13,12 +13,6 @@ pub(super) const ILLEGAL_REGISTER: u32 = 1 << 7;
 /// The lowest vector that an APIC delivers.
 pub(super) const LOWEST_VECTOR: u8 = 16;
 
-impl MessageBus for LocalApic {
-    fn deliver(&mut self, message: Message) -> bool {
-        self.is_enabled() && self.matches(message.destination) && self.accept(message)
-    }
-}
-
 impl LocalApic {
     /// Sets the level of LINT0, to which the 8259A is wired. As an external interrupt it is passed through,
     /// not latched.
@@ -28,6 +22,9 @@ impl LocalApic {
         if rises {
             self.fire(Local::Pin0);
         }
+        let external = level && self.passes_external();
+        self.attention |= external && !self.external;
+        self.external = external;
     }
 
     /// An entry of the vector table has an interrupt.
@@ -41,7 +38,7 @@ impl LocalApic {
             Some(Delivery::Fixed) => {
                 self.request(value as u8, false);
             }
-            Some(Delivery::Nmi) => self.nmi_pending = true,
+            Some(Delivery::Nmi) => self.note_nmi(),
             _ => {}
         }
     }
@@ -56,16 +53,21 @@ impl LocalApic {
         }
     }
 
-    fn matches(&self, destination: Destination) -> bool {
-        match destination {
-            Destination::Sender | Destination::All => true,
-            Destination::Others => false,
-            Destination::Physical(id) => {
-                let everybody = if self.is_x2apic() { u32::MAX } else { 0xff };
-                id == self.id || id == everybody
+    /// Whether a message is for this APIC, which sent it or did not. One that is off hears nothing.
+    pub(super) fn is_addressed(&self, destination: Destination, is_sender: bool) -> bool {
+        self.is_enabled()
+            && match destination {
+                Destination::Sender => is_sender,
+                Destination::All => true,
+                Destination::Others => !is_sender,
+                Destination::Physical(id) => id == self.id,
+                Destination::Logical(set) => self.matches_logically(set),
             }
-            Destination::Logical(set) => self.matches_logically(set),
-        }
+    }
+
+    /// Whether it takes interrupts by vector.
+    pub(super) fn takes_vectors(&self) -> bool {
+        self.is_enabled() && self.is_software_enabled()
     }
 
     fn matches_logically(&self, set: u32) -> bool {
@@ -87,21 +89,24 @@ impl LocalApic {
         (self.id >> 4) << 16 | 1 << (self.id & 0xf)
     }
 
-    fn accept(&mut self, message: Message) -> bool {
+    /// Takes a message that is for this APIC; `false` where it cannot.
+    pub(super) fn accept(&mut self, message: Message) -> bool {
         match message.delivery {
             Delivery::Fixed | Delivery::LowestPriority => {
-                self.is_software_enabled() && self.request(message.vector, message.level)
+                return self.takes_vectors() && self.request(message.vector, message.level);
             }
-            Delivery::Nmi => {
-                self.nmi_pending = true;
-                true
-            }
-            Delivery::External => {
-                self.external_pending = true;
-                true
-            }
-            Delivery::SystemManagement | Delivery::Init | Delivery::StartUp => false,
+            Delivery::Nmi => self.note_nmi(),
+            Delivery::External => self.external_pending = true,
+            Delivery::Init => self.receive_init(),
+            Delivery::StartUp => self.receive_start_up(message.vector),
+            Delivery::SystemManagement => return false,
         }
+        true
+    }
+
+    fn note_nmi(&mut self) {
+        self.attention |= !self.nmi_pending;
+        self.nmi_pending = true;
     }
 
     fn request(&mut self, vector: u8, level: bool) -> bool {
@@ -109,6 +114,7 @@ impl LocalApic {
             self.note_error(RECEIVED_ILLEGAL_VECTOR);
             return false;
         }
+        self.attention |= !self.requested.contains(vector);
         self.requested.insert(vector);
         if level {
             self.trigger_mode.insert(vector);

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 
-use godwit_devices::{Board, BoardConfig, GuestTime, Now};
-use godwit_guest::{GuestAddress, GuestMemory, NotRam};
+use godwit_devices::{Board, BoardConfig, GuestTime, Now, Start};
+use godwit_guest::{GuestAddress, GuestMemory, MAX_VCPUS, NotRam, VcpuIndex, VcpuSet};
 use proptest::prelude::*;
 
 pub(crate) const CONFIG: BoardConfig =
-    BoardConfig { memory_bytes: 1 << 30, tsc_hz: 2_500_000_000, wall_clock_start_s: 1_790_000_000 };
+    BoardConfig { cpus: 4, memory_bytes: 1 << 30, tsc_hz: 2_500_000_000, wall_clock_start_s: 1_790_000_000 };
 
 /// A guest's first 64 KiB.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +48,7 @@ pub(crate) enum Operation {
     Advance,
     Accept,
     TakeNmi,
+    TakeStart,
     SetTaskPriority(u8),
     TakeRequest,
     TakeOutput,
@@ -60,14 +61,31 @@ pub(crate) enum Operation {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Answer {
     value: Option<u64>,
+    start: Option<Start>,
     output: Vec<u8>,
+    attention: VcpuSet,
+    /// Of every CPU that a guest can have.
+    cpus: Vec<CpuAnswer>,
+}
+
+/// What it says of one CPU.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct CpuAnswer {
     has_interrupt: bool,
+    held_back_class: Option<u8>,
     task_priority: u8,
     deadline: Option<GuestTime>,
 }
 
-/// Carries `operation` out and says what was to be seen.
-pub(crate) fn drive(board: &mut Board, now: Now, operation: Operation, memory: &Memory) -> Answer {
+/// Carries out what `vcpu`, or the host for it, does, and says what was to be seen.
+pub(crate) fn drive(
+    board: &mut Board,
+    now: Now,
+    vcpu: VcpuIndex,
+    operation: Operation,
+    memory: &Memory,
+) -> Answer {
+    let mut start = None;
     let mut output = Vec::new();
     let value = match operation {
         Operation::In(port, bytes) => Some(board.read_port(now, port, bytes).into()),
@@ -75,23 +93,27 @@ pub(crate) fn drive(board: &mut Board, now: Now, operation: Operation, memory: &
             board.write_port(now, port, bytes, value);
             None
         }
-        Operation::Load(address, bytes) => Some(board.read_mmio(now, address, bytes)),
+        Operation::Load(address, bytes) => Some(board.read_mmio(now, vcpu, address, bytes)),
         Operation::Store(address, bytes, value) => {
-            board.write_mmio(now, address, bytes, value);
+            board.write_mmio(now, vcpu, address, bytes, value);
             None
         }
-        Operation::ReadMsr(msr) => board.read_msr(now, msr).and_then(Result::ok),
+        Operation::ReadMsr(msr) => board.read_msr(now, vcpu, msr).and_then(Result::ok),
         Operation::WriteMsr(msr, value) => {
-            board.write_msr(now, msr, value, memory).map(|result| u64::from(result.is_ok()))
+            board.write_msr(now, vcpu, msr, value, memory).map(|result| u64::from(result.is_ok()))
         }
         Operation::Advance => {
             board.advance(now);
             None
         }
-        Operation::Accept => board.accept_interrupt().map(u64::from),
-        Operation::TakeNmi => Some(board.take_nmi().into()),
+        Operation::Accept => board.accept_interrupt(vcpu).map(u64::from),
+        Operation::TakeNmi => Some(board.take_nmi(vcpu).into()),
+        Operation::TakeStart => {
+            start = board.take_start(vcpu);
+            None
+        }
         Operation::SetTaskPriority(priority) => {
-            board.set_task_priority(priority);
+            board.set_task_priority(vcpu, priority);
             None
         }
         Operation::TakeRequest => board.take_request().map(|request| request as u64),
@@ -109,13 +131,14 @@ pub(crate) fn drive(board: &mut Board, now: Now, operation: Operation, memory: &
             None
         }
     };
-    Answer {
-        value,
-        output,
-        has_interrupt: board.has_interrupt(),
-        task_priority: board.task_priority(),
-        deadline: board.deadline(now),
-    }
+    let cpus = VcpuIndex::first(MAX_VCPUS).map(|vcpu| CpuAnswer {
+        has_interrupt: board.has_interrupt(vcpu),
+        held_back_class: board.held_back_class(vcpu),
+        task_priority: board.task_priority(vcpu),
+        deadline: board.deadline(now, vcpu),
+    });
+    let cpus = cpus.collect();
+    Answer { value, start, output, attention: board.take_attention(), cpus }
 }
 
 /// Operations that the host does by itself, and those of every guest.
@@ -124,6 +147,7 @@ pub(crate) fn hosts() -> impl Strategy<Value = Operation> + Clone {
         3 => Just(Operation::Advance),
         3 => Just(Operation::Accept),
         1 => Just(Operation::TakeNmi),
+        2 => Just(Operation::TakeStart),
         1 => any::<u8>().prop_map(Operation::SetTaskPriority),
         1 => Just(Operation::TakeRequest),
         1 => Just(Operation::TakeOutput),
@@ -141,6 +165,12 @@ pub(crate) fn ports(ports: &'static [u16]) -> impl Strategy<Value = Operation> +
     (port, bytes, value, any::<bool>()).prop_map(|(port, bytes, value, write)| {
         if write { Operation::Out(port, bytes, value) } else { Operation::In(port, bytes) }
     })
+}
+
+/// Most often a CPU that the boards here have.
+pub(crate) fn vcpus() -> impl Strategy<Value = VcpuIndex> + Clone {
+    let index = prop_oneof![4 => Just(0), 6 => 0usize..4, 1 => 0..MAX_VCPUS];
+    index.prop_map(|index| VcpuIndex::new(index).unwrap_or_default())
 }
 
 /// How far both clocks go between two operations: nanoseconds.

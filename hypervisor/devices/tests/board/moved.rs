@@ -2,18 +2,19 @@
 //! together.
 
 use godwit_devices::{Board, DeviceId, Now, RestoreError, SavedDevice};
+use godwit_guest::VcpuIndex;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::drive::{CONFIG, Memory, Operation, after, drive, hosts, ports, steps};
+use crate::drive::{CONFIG, Memory, Operation, after, drive, hosts, ports, steps, vcpus};
 
-type Steps = Vec<(u64, Operation)>;
+type Steps = Vec<(u64, VcpuIndex, Operation)>;
 
 fn run(board: &mut Board, now: &mut Now, steps: &Steps, memory: &Memory) -> Vec<crate::drive::Answer> {
     let mut answers = Vec::new();
-    for (nanoseconds, operation) in steps {
+    for (nanoseconds, vcpu, operation) in steps {
         *now = after(*now, *nanoseconds);
-        answers.push(drive(board, *now, *operation, memory));
+        answers.push(drive(board, *now, *vcpu, *operation, memory));
     }
     answers
 }
@@ -24,7 +25,7 @@ fn moves(prepare: &[Operation], before: Steps, then: Steps) -> Result<(), TestCa
     let mut stayed = Board::new(&CONFIG);
     let mut now = Now::default();
     for operation in prepare {
-        drive(&mut stayed, now, *operation, &memory);
+        drive(&mut stayed, now, VcpuIndex::BOOT, *operation, &memory);
     }
     run(&mut stayed, &mut now, &before, &memory);
 
@@ -33,6 +34,8 @@ fn moves(prepare: &[Operation], before: Steps, then: Steps) -> Result<(), TestCa
     let saved = stayed.save(now);
     let mut moved = Board::restore(&CONFIG, now, &saved).expect("it was saved");
     prop_assert_eq!(differing(&moved.save(now), &saved), []);
+    assert_eq!(moved.take_attention().count(), 4, "all CPUs look once");
+    stayed.take_attention();
     let moved_memory = memory.clone();
     let mut moved_now = now;
     let answers = run(&mut stayed, &mut now, &then, &memory);
@@ -54,7 +57,7 @@ fn differing(one: &[SavedDevice], other: &[SavedDevice]) -> Vec<DeviceId> {
 fn steps_of(
     operation: impl Strategy<Value = Operation> + Clone,
 ) -> (impl Strategy<Value = Steps>, impl Strategy<Value = Steps>) {
-    let step = (steps(), prop_oneof![4 => operation, 1 => hosts()]);
+    let step = (steps(), vcpus(), prop_oneof![4 => operation, 1 => hosts()]);
     (prop::collection::vec(step.clone(), 0..60), prop::collection::vec(step, 1..40))
 }
 
@@ -119,8 +122,20 @@ fn local_apic() -> impl Strategy<Value = Operation> + Clone {
         1 => (0x800u32..0x840).prop_map(Operation::ReadMsr),
         1 => (0u64..1 << 36).prop_map(|tsc| Operation::WriteMsr(0x6e0, tsc)),
         1 => base.prop_map(|base| Operation::WriteMsr(0x1b, base)),
+        3 => commands().prop_map(|command| Operation::Store(PAGE + 0x300, 4, command)),
+        1 => (0u64..5).prop_map(|to| Operation::Store(PAGE + 0x310, 4, to << 24)),
+        1 => (commands(), 0u64..5).prop_map(|(command, to)| Operation::WriteMsr(0x830, to << 32 | command)),
+        1 => (0u64..16).prop_map(|set| Operation::Store(PAGE + 0xd0, 4, set << 24)),
         1 => Just(Operation::Store(PAGE + 0xf0, 4, 0x1ff)),
     ]
+}
+
+/// Messages from CPU to CPU.
+fn commands() -> impl Strategy<Value = u64> + Clone {
+    let mode = prop::sample::select(&[0x000u64, 0x100, 0x400, 0x500, 0x600, 0xc500, 0x8500][..]);
+    (0x10u64..0x100, mode, 0u64..4, any::<bool>()).prop_map(|(vector, mode, shorthand, logical)| {
+        vector | mode | shorthand << 18 | u64::from(logical) << 11
+    })
 }
 
 #[test]
@@ -179,8 +194,8 @@ fn states_that_are_not_all_there_are_refused() {
         assert_eq!(Board::restore(&CONFIG, now, &twice).err(), Some(RestoreError::Twice(device)));
 
         let mut newer = saved.clone();
-        newer[left_out].version = 2;
-        let wanted = RestoreError::Version { device, version: 2 };
+        newer[left_out].version = 3;
+        let wanted = RestoreError::Version { device, version: 3 };
         assert_eq!(Board::restore(&CONFIG, now, &newer).err(), Some(wanted));
 
         for bytes in 0..saved[left_out].bytes.len() {

@@ -1,5 +1,6 @@
 //! The state of one virtual CPU, in the vendor-neutral form that is saved, sent and restored.
 
+mod initial;
 mod registers;
 mod segments;
 mod state;

@@ -2,7 +2,7 @@
 
 use godwit_devices::{Board, Now};
 use godwit_guest::{
-    GuestAddress,
+    GuestAddress, VcpuIndex,
     cpu::{Activity, General},
     emulate::{self, Bus, Emulated},
     vcpu::{Event, Exit, NestedFault, Reason},
@@ -84,7 +84,7 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
             let written = emulate::written_task_priority(vcpu.as_mut(), &ram.door(machine.memory()), exit);
             match written {
                 Ok(Some(priority)) => {
-                    board.set_task_priority(priority);
+                    board.set_task_priority(VcpuIndex::BOOT, priority);
                     Outcome::Done
                 }
                 Ok(None) => Outcome::Fault(Event::GENERAL_PROTECTION),
@@ -212,10 +212,10 @@ impl Bus for BoardBus<'_> {
     }
 
     fn read_mmio(&mut self, address: u64, bytes: u8) -> u64 {
-        self.board.read_mmio(self.now, address, bytes)
+        self.board.read_mmio(self.now, VcpuIndex::BOOT, address, bytes)
     }
 
     fn write_mmio(&mut self, address: u64, bytes: u8, value: u64) {
-        self.board.write_mmio(self.now, address, bytes, value);
+        self.board.write_mmio(self.now, VcpuIndex::BOOT, address, bytes, value);
     }
 }

@@ -1,7 +1,7 @@
 //! Instructions that the host carries out for a guest: CPUID, IN, OUT, RDMSR, WRMSR, XSETBV.
 
 use godwit_devices::Now;
-use godwit_guest::{baseline::CpuidContext, cpu::General, vcpu::Event};
+use godwit_guest::{VcpuIndex, baseline::CpuidContext, cpu::General, vcpu::Event};
 
 use super::{exits::Outcome, guest::Guest};
 use crate::machine::Machine;
@@ -35,7 +35,7 @@ pub(super) fn read_msr(guest: &mut Guest, now: Now) -> Outcome {
     let msr = guest.vcpu.registers().get(General::Rcx) as u32;
     let value = if let Some(value) = guest.vcpu.read_msr(msr) {
         Some(value)
-    } else if let Some(answer) = guest.board.read_msr(now, msr) {
+    } else if let Some(answer) = guest.board.read_msr(now, VcpuIndex::BOOT, msr) {
         answer.ok()
     } else {
         match guest.msr_policy.read(msr) {
@@ -60,7 +60,9 @@ pub(super) fn write_msr(machine: &dyn Machine, guest: &mut Guest, now: Now) -> O
     let (msr, value) = (registers.get(General::Rcx) as u32, registers.edx_eax());
     let taken = if let Some(taken) = guest.vcpu.write_msr(msr, value) {
         taken
-    } else if let Some(answer) = guest.board.write_msr(now, msr, value, &guest.ram.door(machine.memory())) {
+    } else if let Some(answer) =
+        guest.board.write_msr(now, VcpuIndex::BOOT, msr, value, &guest.ram.door(machine.memory()))
+    {
         answer.is_ok()
     } else {
         match guest.msr_policy.write(msr, value) {

@@ -263,6 +263,7 @@ pub(crate) struct Parts {
 /// The board of a guest that starts now.
 pub(crate) fn board_config(description: &GuestDescription, machine: &dyn crate::Machine) -> BoardConfig {
     BoardConfig {
+        cpus: 1,
         memory_bytes: description.memory_bytes,
         tsc_hz: machine.description().tsc_hz,
         wall_clock_start_s: machine.wall_clock_s().unwrap_or(0),

@@ -102,6 +102,7 @@ impl Incoming {
         let agreed = self.agreed.as_ref().ok_or("nothing was agreed")?;
         let machine = state.machine;
         let config = BoardConfig {
+            cpus: 1,
             memory_bytes: agreed.description.memory_bytes,
             tsc_hz: machine.description().tsc_hz,
             wall_clock_start_s: saved.wall_clock_start_s,
