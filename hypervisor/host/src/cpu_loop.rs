@@ -65,7 +65,7 @@ impl<'a, 'm> CpuLoop<'a, 'm> {
 
     /// Runs this CPU's guest for a while, at the latest until `until`.
     pub(crate) fn run_guest(&mut self, until: Option<Instant>) -> Rest {
-        self.runner.slice(self.machine, self.guests, self.machine.this_cpu(), until)
+        self.runner.slice(self.machine, self.guests, until)
     }
 
     /// Serves mail until an answer is among it, or there is none left, or the turn's share is used up.

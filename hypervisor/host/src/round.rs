@@ -4,7 +4,7 @@ use core::{fmt, time::Duration};
 
 use crate::{
     cpu_loop::Answer,
-    description::CpuState,
+    description::{CpuState, Description},
     machine::{CpuNumber, Fault, Instant, Machine, Mail},
 };
 
@@ -52,7 +52,12 @@ impl CpuSet {
 
     /// The CPUs of this machine that run.
     pub(crate) fn running(machine: &dyn Machine) -> Self {
-        let cpus = machine.description().cpus.iter().take(64).enumerate();
+        Self::running_of(machine.description())
+    }
+
+    /// As [`running`](Self::running), by the machine's description.
+    pub(crate) fn running_of(machine: &Description) -> Self {
+        let cpus = machine.cpus.iter().take(64).enumerate();
         Self(
             cpus.filter(|(_, cpu)| cpu.state == CpuState::Running)
                 .fold(0, |set, (number, _)| set | 1 << number),

@@ -5,7 +5,7 @@ use godwit_frames::Frames;
 use crate::{
     cpu_loop::CpuLoop,
     fragment::Pins,
-    guests::{GuestTable, Roster},
+    guests::{GuestTable, Roster, Scene},
     machine::{Instant, Machine},
     moves::{self, Moves},
     network::{Network, NoNetwork},
@@ -55,6 +55,11 @@ impl<'a, 'm> HostState<'a, 'm> {
             round: None,
             rounds_started: 0,
         }
+    }
+
+    /// Who runs guests on this machine.
+    pub(crate) fn scene(&self) -> Scene<'a> {
+        self.guests.scene(self.machine)
     }
 
     /// Serves this CPU's mail and gives the answers in it to the round that waits for them.

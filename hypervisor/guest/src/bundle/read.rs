@@ -8,7 +8,7 @@ use super::{
     manifest::{FileEntry, GuestEntry, Manifest},
 };
 use crate::{
-    description::{CommandLine, Cap, GuestDescription, GuestName, HostCpus, Processors, VcpuCount, Weight},
+    description::{Cap, CommandLine, GuestDescription, GuestName, HostCpus, Processors, VcpuCount, Weight},
     file::File,
 };
 

@@ -1,11 +1,38 @@
 //! A guest's console between the guest and whoever looks at it.
 
-use alloc::collections::VecDeque;
+use alloc::{collections::VecDeque, sync::Arc};
+use core::ops::Deref;
+
+use spin::Mutex;
 
 /// Bytes of output that are kept for whoever comes later.
 const MAX_OUTPUT: usize = 16 << 10;
 /// Typed bytes that wait for the guest.
 const MAX_INPUT: usize = 1 << 10;
+
+/// A guest's console, shared by whoever looks at it and whatever CPUs run the guest: looking at it never waits for the guest.
+#[derive(Clone, Debug, Default)]
+pub struct ConsoleHandle(Arc<Mutex<GuestConsole>>);
+
+impl ConsoleHandle {
+    /// Adds what the guest wrote.
+    pub fn write(&self, bytes: &[u8]) {
+        self.0.lock().write(bytes);
+    }
+
+    /// Hands typed bytes over, for as long as `give` takes them.
+    pub fn feed(&self, give: impl FnMut(u8) -> bool) {
+        self.0.lock().feed(give);
+    }
+}
+
+impl Deref for ConsoleHandle {
+    type Target = Mutex<GuestConsole>;
+
+    fn deref(&self) -> &Mutex<GuestConsole> {
+        &self.0
+    }
+}
 
 /// Output that was not shown yet or is kept, and input that the guest has not taken yet.
 #[derive(Debug, Default)]
@@ -77,16 +104,12 @@ impl GuestConsole {
         (self.output.iter().copied(), self.input.iter().copied())
     }
 
-    /// Makes it ready for a guest that starts: nothing that was typed before reaches it. Output stays for those who look on,
-    /// unless it is another guest's.
-    pub fn begin(&mut self, is_foreign: bool) {
+    /// Makes it ready for the guest's next start: nothing that was typed before reaches it. Output stays for those who look on.
+    pub fn begin(&mut self) {
         self.input.clear();
-        if is_foreign {
-            self.clear();
-        }
     }
 
-    /// Empties it for another guest, whose first byte is at place 0.
+    /// Empties it: the next byte is at place 0.
     pub fn clear(&mut self) {
         *self = Self::new();
     }
@@ -110,14 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_starts_gets_and_shows_nothing_of_another() {
+    fn a_guest_that_starts_again_gets_nothing_that_was_typed_before() {
         let mut console = GuestConsole::new();
         console.write(b"before");
         console.type_byte(b'x');
-        console.begin(false);
+        console.begin();
         assert_eq!((console.read(0, &mut [0; 9]).1, console.has_input()), (6, false));
-        console.type_byte(b'x');
-        console.begin(true);
+        console.clear();
         assert_eq!((console.read(0, &mut [0; 9]), console.has_input()), ((0, 0, 0), false));
     }
 

@@ -77,6 +77,12 @@ impl ExitCounters {
         }
     }
 
+    /// These and others.
+    pub(super) fn plus(mut self, others: &Self) -> Self {
+        self.counts.iter_mut().zip(others.counts).for_each(|(count, more)| *count += more);
+        self
+    }
+
     /// Each reason with its count.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         EXIT_NAMES.into_iter().zip(self.counts)

@@ -9,9 +9,12 @@ use godwit_guest::{
 };
 
 use super::{
+    Guest,
     counters::Behind,
-    guest::{End, Guest},
-    instructions,
+    instructions::{self, Access},
+    life::End,
+    table::Scene,
+    vcpu::Core,
 };
 use crate::machine::Machine;
 
@@ -39,95 +42,95 @@ pub(super) enum Outcome {
 }
 
 /// Carries out what the guest stopped for.
-pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Next {
-    let behind = behind(guest, &exit.reason);
-    guest.exits.count(&exit.reason, behind);
+pub(super) fn serve(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mut Core, exit: &Exit) -> Next {
+    let machine = scene.machine;
+    let behind = behind(scene, guest, index, &exit.reason);
+    core.exits.count(&exit.reason, behind);
     let outcome = match exit.reason {
         Reason::Host | Reason::InterruptWindow => Outcome::Elsewhere,
         Reason::Cpuid => {
-            instructions::cpuid(guest);
+            instructions::cpuid(guest, index, core);
             Outcome::Done
         }
         Reason::Halt => {
-            guest.activity = Activity::Halted;
+            core.activity = Activity::Halted;
             Outcome::Done
         }
         Reason::Port { string: true, .. } => {
-            let now = guest.clock.now(machine);
-            let Guest { ram, board, vcpu, .. } = guest;
-            let mut bus = BoardBus { board, now };
-            let result = emulate::string_port(vcpu.as_mut(), &ram.door(machine.memory()), exit, &mut bus);
-            return emulated(guest, result);
+            let mut bus = BoardBus { scene, guest, index, now: guest.clock.now(machine) };
+            let door = guest.ram.door(machine.memory());
+            let result = emulate::string_port(core.cpu.as_mut(), &door, exit, &mut bus);
+            return emulated(guest, core, result);
         }
         Reason::Port { port, bytes, input, .. } => {
-            instructions::port(guest, guest.clock.now(machine), port, bytes, input);
+            instructions::port(scene, guest, index, core, Access { port, bytes, input });
             Outcome::Done
         }
-        Reason::ReadMsr => instructions::read_msr(guest, guest.clock.now(machine)),
-        Reason::WriteMsr => instructions::write_msr(machine, guest, guest.clock.now(machine)),
+        Reason::ReadMsr => instructions::read_msr(scene, guest, index, core),
+        Reason::WriteMsr => instructions::write_msr(scene, guest, index, core),
         Reason::NestedFault(fault) => {
             return match behind {
-                Behind::Device => touch(machine, guest, exit, fault),
+                Behind::Device => touch(scene, guest, index, core, exit, fault),
                 // As on an empty bus: reads give all ones, writes go nowhere.
-                Behind::Nothing if !fault.fetch => touch(machine, guest, exit, fault),
-                Behind::Nothing => stuck(guest, "it executes where it has no memory", fault.address),
+                Behind::Nothing if !fault.fetch => touch(scene, guest, index, core, exit, fault),
+                Behind::Nothing => stuck(core, "it executes where it has no memory", fault.address),
                 // All of its RAM is mapped, readable, writable and executable, for as long as it is here.
-                Behind::Ram => stuck(guest, "its RAM is not mapped: an error of this host", fault.address),
+                Behind::Ram => stuck(core, "its RAM is not mapped: an error of this host", fault.address),
             };
         }
         Reason::Hypercall => {
-            guest.vcpu.registers().set(General::Rax, NO_SUCH_CALL);
+            core.cpu.registers().set(General::Rax, NO_SUCH_CALL);
             Outcome::Done
         }
         Reason::WriteTaskPriority => {
-            let Guest { ram, board, vcpu, .. } = guest;
-            let written = emulate::written_task_priority(vcpu.as_mut(), &ram.door(machine.memory()), exit);
-            match written {
+            let door = guest.ram.door(machine.memory());
+            match emulate::written_task_priority(core.cpu.as_mut(), &door, exit) {
                 Ok(Some(priority)) => {
-                    board.set_task_priority(VcpuIndex::BOOT, priority);
+                    guest.with_board(scene, Some(index), |board| board.set_task_priority(index, priority));
                     Outcome::Done
                 }
                 Ok(None) => Outcome::Fault(Event::GENERAL_PROTECTION),
-                Err(error) => return not_carried_out(guest, &error),
+                Err(error) => return not_carried_out(guest, core, &error),
             }
         }
-        Reason::SetExtendedControl => instructions::set_extended_control(guest),
+        Reason::SetExtendedControl => instructions::set_extended_control(guest, core),
         Reason::ReadCr4 | Reason::WriteCr4 => {
-            let Guest { ram, vcpu, .. } = guest;
-            let result = emulate::control_register(vcpu.as_mut(), &ram.door(machine.memory()), exit);
-            return emulated(guest, result);
+            let door = guest.ram.door(machine.memory());
+            let result = emulate::control_register(core.cpu.as_mut(), &door, exit);
+            return emulated(guest, core, result);
         }
         Reason::DebugTrap => Outcome::Trap(Event::DEBUG),
         Reason::CacheFlush => Outcome::Done,
         Reason::NotOffered => Outcome::Fault(Event::INVALID_OPCODE),
-        Reason::Shutdown => return Next::End(End::TripleFault { rip: guest.vcpu.registers().rip }),
+        Reason::Shutdown => return Next::End(End::TripleFault { rip: core.cpu.registers().rip }),
         Reason::Refused { detail } => return Next::End(End::Refused(detail)),
         Reason::Unexpected { code } => {
-            return stuck(guest, "an exit that nothing was expected to cause", code);
+            return stuck(core, "an exit that nothing was expected to cause", code);
         }
     };
-    finish(machine, guest, exit, outcome)
+    finish(machine, guest, core, exit, outcome)
 }
 
-fn finish(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, outcome: Outcome) -> Next {
+fn finish(machine: &dyn Machine, guest: &Guest, core: &mut Core, exit: &Exit, outcome: Outcome) -> Next {
     match outcome {
         Outcome::Elsewhere => Next::Run,
         Outcome::Fault(event) => {
-            guest.activity = Activity::Running;
-            guest.vcpu.inject(event);
+            core.activity = Activity::Running;
+            core.cpu.inject(event);
             Next::Run
         }
         Outcome::Done | Outcome::Trap(_) => {
-            let Guest { ram, vcpu, known_code, .. } = guest;
-            match known_code.next_rip(vcpu.as_mut(), &ram.door(machine.memory()), exit) {
+            let door = guest.ram.door(machine.memory());
+            let Core { cpu, known_code, .. } = core;
+            match known_code.next_rip(cpu.as_mut(), &door, exit) {
                 Ok(next_rip) => {
-                    vcpu.advance_to(next_rip);
+                    cpu.advance_to(next_rip);
                     if let Outcome::Trap(event) = outcome {
-                        vcpu.inject(event);
+                        cpu.inject(event);
                     }
                     Next::Run
                 }
-                Err(error) => not_carried_out(guest, &error),
+                Err(error) => not_carried_out(guest, core, &error),
             }
         }
     }
@@ -137,47 +140,53 @@ fn finish(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, outcome: Outcom
 ///
 /// An emulator that forgets the shadow when the guest is entered again (QEMU 7.2 does) would let an interrupt in between the
 /// two, and the guest would sleep over what it was woken for. A processor that remembers does what is done here.
-pub(super) fn halt_in_shadow(machine: &dyn Machine, guest: &mut Guest) {
+pub(super) fn halt_in_shadow(machine: &dyn Machine, guest: &Guest, core: &mut Core) {
     const HLT: u8 = 0xf4;
-    if !guest.vcpu.in_interrupt_shadow() {
+    if !core.cpu.in_interrupt_shadow() {
         return;
     }
-    let Guest { ram, vcpu, .. } = guest;
-    let code = emulate::fetch(vcpu.as_mut(), &ram.door(machine.memory()));
+    let code = emulate::fetch(core.cpu.as_mut(), &guest.ram.door(machine.memory()));
     if code.0.first() == Some(&HLT) {
-        let next_rip = vcpu.registers().rip.wrapping_add(1);
-        vcpu.advance_to(next_rip);
-        guest.activity = Activity::Halted;
+        let next_rip = core.cpu.registers().rip.wrapping_add(1);
+        core.cpu.advance_to(next_rip);
+        core.activity = Activity::Halted;
     }
 }
 
-fn stuck(guest: &mut Guest, why: &'static str, detail: u64) -> Next {
-    Next::End(End::Stuck { why, rip: guest.vcpu.registers().rip, detail })
+fn stuck(core: &mut Core, why: &'static str, detail: u64) -> Next {
+    Next::End(End::Stuck { why, rip: core.cpu.registers().rip, detail })
 }
 
 /// What is at the address of a nested fault; nothing for other reasons.
-fn behind(guest: &Guest, reason: &Reason) -> Behind {
+fn behind(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, reason: &Reason) -> Behind {
+    let has_mmio = |address| guest.with_board(scene, Some(index), |board| board.has_mmio(address));
     match reason {
         // A device comes before RAM.
-        Reason::NestedFault(fault) if guest.board.has_mmio(fault.address) => Behind::Device,
+        Reason::NestedFault(fault) if has_mmio(fault.address) => Behind::Device,
         Reason::NestedFault(fault) if guest.ram.place(GuestAddress(fault.address)).is_some() => Behind::Ram,
         _ => Behind::Nothing,
     }
 }
 
 /// Carries out the instruction that touched a device register, or nothing.
-fn touch(machine: &dyn Machine, guest: &mut Guest, exit: &Exit, fault: NestedFault) -> Next {
-    let now = guest.clock.now(machine);
-    let Guest { ram, board, vcpu, .. } = guest;
-    let mut bus = BoardBus { board, now };
-    let result = emulate::mmio(vcpu.as_mut(), &ram.door(machine.memory()), exit, &fault, &mut bus);
-    emulated(guest, result)
+fn touch(
+    scene: Scene<'_>,
+    guest: &Guest,
+    index: VcpuIndex,
+    core: &mut Core,
+    exit: &Exit,
+    fault: NestedFault,
+) -> Next {
+    let mut bus = BoardBus { scene, guest, index, now: guest.clock.now(scene.machine) };
+    let door = guest.ram.door(scene.machine.memory());
+    let result = emulate::mmio(core.cpu.as_mut(), &door, exit, &fault, &mut bus);
+    emulated(guest, core, result)
 }
 
 /// The guest cannot go on; the log says all that is known.
-fn not_carried_out(guest: &mut Guest, error: &emulate::EmulateError) -> Next {
+fn not_carried_out(guest: &Guest, core: &mut Core, error: &emulate::EmulateError) -> Next {
     log::warn!("guest {}: {error}", guest.description.name);
-    let rip = guest.vcpu.registers().rip;
+    let rip = core.cpu.registers().rip;
     Next::End(End::Stuck {
         why: "an instruction that is not carried out here; the log names it",
         rip,
@@ -185,37 +194,45 @@ fn not_carried_out(guest: &mut Guest, error: &emulate::EmulateError) -> Next {
     })
 }
 
-fn emulated(guest: &mut Guest, result: Result<Emulated, emulate::EmulateError>) -> Next {
+fn emulated(guest: &Guest, core: &mut Core, result: Result<Emulated, emulate::EmulateError>) -> Next {
     match result {
         Ok(_) => Next::Run,
-        Err(error) => not_carried_out(guest, &error),
+        Err(error) => not_carried_out(guest, core, &error),
     }
 }
 
-/// A guest's devices at one moment of its clocks.
+/// A guest's devices as one of its virtual CPUs sees them at one moment of the guest's clocks.
 struct BoardBus<'a> {
-    board: &'a mut Board,
+    scene: Scene<'a>,
+    guest: &'a Guest,
+    index: VcpuIndex,
     now: Now,
+}
+
+impl BoardBus<'_> {
+    fn with<R>(&self, act: impl FnOnce(&mut Board) -> R) -> R {
+        self.guest.with_board(self.scene, Some(self.index), act)
+    }
 }
 
 impl Bus for BoardBus<'_> {
     fn read_port(&mut self, port: u16, bytes: u8) -> u32 {
-        self.board.read_port(self.now, port, bytes)
+        self.with(|board| board.read_port(self.now, port, bytes))
     }
 
     fn write_port(&mut self, port: u16, bytes: u8, value: u32) {
-        self.board.write_port(self.now, port, bytes, value);
+        self.with(|board| board.write_port(self.now, port, bytes, value));
     }
 
     fn has_mmio(&self, address: u64) -> bool {
-        self.board.has_mmio(address)
+        self.with(|board| board.has_mmio(address))
     }
 
     fn read_mmio(&mut self, address: u64, bytes: u8) -> u64 {
-        self.board.read_mmio(self.now, VcpuIndex::BOOT, address, bytes)
+        self.with(|board| board.read_mmio(self.now, self.index, address, bytes))
     }
 
     fn write_mmio(&mut self, address: u64, bytes: u8, value: u64) {
-        self.board.write_mmio(self.now, VcpuIndex::BOOT, address, bytes, value);
+        self.with(|board| board.write_mmio(self.now, self.index, address, bytes, value));
     }
 }

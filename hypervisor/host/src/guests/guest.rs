@@ -12,7 +12,7 @@ use godwit_nested::{Leaf, NestedTables, Npt};
 use spin::mutex::{TicketMutex, TicketMutexGuard};
 
 use super::{
-    ExitCounters, GuestClock, Ram, TableFrames,
+    GuestClock, Ram, TableFrames,
     life::{End, Life, RunState},
     table::Scene,
     vcpu::{Core, Vcpu},
@@ -141,7 +141,7 @@ impl Guest {
 
     /// Comes to an end; whoever says so first is believed.
     pub(super) fn end(&self, scene: Scene<'_>, end: End) -> bool {
-        let is_first = self.life.change(RunState::Running, RunState::Ended(end)) == RunState::Running;
+        let is_first = self.life.end(end);
         if is_first {
             self.wake_all(scene);
             self.notify(scene);
@@ -159,11 +159,6 @@ impl Guest {
     /// Whether the guest has to be looked at; asking answers it.
     pub(super) fn take_notice(&self) -> bool {
         self.notice.load(Ordering::Relaxed) && self.notice.swap(false, Ordering::AcqRel)
-    }
-
-    /// Exits of all its virtual CPUs.
-    pub(crate) fn exits(&self, scene: Scene<'_>) -> ExitCounters {
-        self.vcpus.iter().fold(ExitCounters::default(), |all, vcpu| all.plus(&vcpu.take(scene).exits))
     }
 
     /// The leaves that map its RAM, in the order of guest addresses.

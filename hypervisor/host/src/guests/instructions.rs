@@ -1,15 +1,28 @@
 //! Instructions that the host carries out for a guest: CPUID, IN, OUT, RDMSR, WRMSR, XSETBV.
 
-use godwit_devices::Now;
 use godwit_guest::{VcpuIndex, baseline::CpuidContext, cpu::General, vcpu::Event};
 
-use super::{exits::Outcome, guest::Guest};
-use crate::machine::Machine;
+use super::{Guest, exits::Outcome, table::Scene, vcpu::Core};
 
-pub(super) fn cpuid(guest: &mut Guest) {
-    let control = guest.vcpu.control();
-    let context = CpuidContext { apic_id: 0, cpus: 1, cr4: control.cr4, xcr0: control.xcr0 };
-    let registers = guest.vcpu.registers();
+/// IN or OUT of one value.
+#[derive(Clone, Copy)]
+pub(super) struct Access {
+    pub(super) port: u16,
+    /// 1, 2 or 4.
+    pub(super) bytes: u8,
+    /// IN rather than OUT.
+    pub(super) input: bool,
+}
+
+pub(super) fn cpuid(guest: &Guest, index: VcpuIndex, core: &mut Core) {
+    let control = core.cpu.control();
+    let context = CpuidContext {
+        apic_id: index.apic_id(),
+        cpus: guest.vcpus.len() as u32,
+        cr4: control.cr4,
+        xcr0: control.xcr0,
+    };
+    let registers = core.cpu.registers();
     let (leaf, subleaf) = (registers.get(General::Rax) as u32, registers.get(General::Rcx) as u32);
     let answer = guest.baseline.answer(leaf, subleaf, &context);
     registers.set_32(General::Rax, answer.eax);
@@ -18,74 +31,78 @@ pub(super) fn cpuid(guest: &mut Guest) {
     registers.set_32(General::Rdx, answer.edx);
 }
 
-pub(super) fn port(guest: &mut Guest, now: Now, port: u16, bytes: u8, input: bool) {
+pub(super) fn port(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mut Core, access: Access) {
+    let Access { port, bytes, input } = access;
+    let now = guest.clock.now(scene.machine);
     let mask = u32::MAX >> (32 - 8 * u32::from(bytes.clamp(1, 4)));
-    let rax = guest.vcpu.registers().get(General::Rax);
-    if !input {
-        guest.board.write_port(now, port, bytes, rax as u32 & mask);
-        return;
-    }
-    let value = guest.board.read_port(now, port, bytes) & mask;
-    // A 32-bit result clears the upper half of RAX, smaller ones keep what they do not cover.
-    let kept = if bytes == 4 { 0 } else { rax & !u64::from(mask) };
-    guest.vcpu.registers().set(General::Rax, kept | u64::from(value));
+    let rax = core.cpu.registers().get(General::Rax);
+    guest.with_board(scene, Some(index), |board| {
+        if !input {
+            board.write_port(now, port, bytes, rax as u32 & mask);
+            return;
+        }
+        let value = board.read_port(now, port, bytes) & mask;
+        // A 32-bit result clears the upper half of RAX, smaller ones keep what they do not cover.
+        let kept = if bytes == 4 { 0 } else { rax & !u64::from(mask) };
+        core.cpu.registers().set(General::Rax, kept | u64::from(value));
+    });
 }
 
-pub(super) fn read_msr(guest: &mut Guest, now: Now) -> Outcome {
-    let msr = guest.vcpu.registers().get(General::Rcx) as u32;
-    let value = if let Some(value) = guest.vcpu.read_msr(msr) {
+pub(super) fn read_msr(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mut Core) -> Outcome {
+    let now = guest.clock.now(scene.machine);
+    let msr = core.cpu.registers().get(General::Rcx) as u32;
+    let value = if let Some(value) = core.cpu.read_msr(msr) {
         Some(value)
-    } else if let Some(answer) = guest.board.read_msr(now, VcpuIndex::BOOT, msr) {
+    } else if let Some(answer) = guest.with_board(scene, Some(index), |board| board.read_msr(now, index, msr))
+    {
         answer.ok()
     } else {
-        match guest.msr_policy.read(msr) {
-            Ok(value) => Some(value),
-            Err(refused) => {
-                say_unknown(guest, msr, "read", refused.first);
-                None
-            }
+        let answer = guest.msr_policy().read(msr);
+        if let Err(refused) = &answer {
+            say_unknown(guest, msr, "read", refused.first);
         }
+        answer.ok()
     };
     match value {
         Some(value) => {
-            guest.vcpu.registers().set_edx_eax(value);
+            core.cpu.registers().set_edx_eax(value);
             Outcome::Done
         }
         None => Outcome::Fault(Event::GENERAL_PROTECTION),
     }
 }
 
-pub(super) fn write_msr(machine: &dyn Machine, guest: &mut Guest, now: Now) -> Outcome {
-    let registers = guest.vcpu.registers();
+pub(super) fn write_msr(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mut Core) -> Outcome {
+    let now = guest.clock.now(scene.machine);
+    let registers = core.cpu.registers();
     let (msr, value) = (registers.get(General::Rcx) as u32, registers.edx_eax());
-    let taken = if let Some(taken) = guest.vcpu.write_msr(msr, value) {
+    let door = guest.ram.door(scene.machine.memory());
+    let taken = if let Some(taken) = core.cpu.write_msr(msr, value) {
         taken
     } else if let Some(answer) =
-        guest.board.write_msr(now, VcpuIndex::BOOT, msr, value, &guest.ram.door(machine.memory()))
+        guest.with_board(scene, Some(index), |board| board.write_msr(now, index, msr, value, &door))
     {
         answer.is_ok()
     } else {
-        match guest.msr_policy.write(msr, value) {
-            Ok(()) => true,
-            Err(refused) => {
-                say_unknown(guest, msr, "write", refused.first);
-                false
-            }
+        let answer = guest.msr_policy().write(msr, value);
+        if let Err(refused) = &answer {
+            say_unknown(guest, msr, "write", refused.first);
         }
+        answer.is_ok()
     };
     if taken { Outcome::Done } else { Outcome::Fault(Event::GENERAL_PROTECTION) }
 }
 
 /// XSETBV (APM vol. 4): #GP for any register but XCR0, for a value outside the baseline, and outside privilege level 0, which
 /// the processor may not have checked before it stopped.
-pub(super) fn set_extended_control(guest: &mut Guest) -> Outcome {
-    let registers = guest.vcpu.registers();
+pub(super) fn set_extended_control(guest: &Guest, core: &mut Core) -> Outcome {
+    let registers = core.cpu.registers();
     let (register, value) = (registers.get(General::Rcx) as u32, registers.edx_eax());
-    let (_, privilege_level) = guest.vcpu.code_segment();
+    let (_, privilege_level) = core.cpu.code_segment();
     if privilege_level != 0 || register != 0 || !guest.baseline.check_xcr0(value) {
         return Outcome::Fault(Event::GENERAL_PROTECTION);
     }
-    guest.vcpu.set_xcr0(value);
+    core.cpu.set_xcr0(value);
     Outcome::Done
 }
 

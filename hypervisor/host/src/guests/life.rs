@@ -64,6 +64,17 @@ impl Life {
         self.may_run.load(Ordering::Acquire)
     }
 
+    /// The guest has come to an end; `false` where it had already.
+    pub(super) fn end(&self, end: End) -> bool {
+        let mut state = self.state.lock();
+        let is_first = !matches!(*state, RunState::Ended(_));
+        if is_first {
+            *state = RunState::Ended(end);
+            self.may_run.store(false, Ordering::Release);
+        }
+        is_first
+    }
+
     /// Changes the state where it is `from`; answers with the state before.
     pub(crate) fn change(&self, from: RunState, to: RunState) -> RunState {
         let mut state = self.state.lock();

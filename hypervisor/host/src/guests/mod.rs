@@ -1,8 +1,8 @@
 //! Guests: their memory, the loop that runs them, and what the host knows about them.
 //!
-//! A guest that has memory is in the [`slots::Slot`] of its host CPU. That CPU's loop runs it ([`mod@slice`]) and carries out what it
-//! stops for ([`exits`], [`instructions`]); whoever else wants it takes it between two exits
-//! ([`GuestTable::with_guest`]). The first CPU knows every guest by name ([`roster`]), starts them ([`start`]) and looks after
+//! The virtual CPUs of a guest that has memory are with the scheduler ([`GuestTable`]). Each host CPU's loop runs one after the other
+//! ([`mod@slice`]) and carries out what they stop for ([`exits`], [`instructions`]); whoever else wants one takes it between two
+//! exits ([`Vcpu::take`]). The first CPU knows every guest by name ([`roster`]), starts them ([`start`]) and looks after
 //! those that came to an end ([`turn`]).
 
 mod clock;
@@ -10,31 +10,38 @@ mod console;
 mod counters;
 mod exits;
 mod files;
+pub(crate) mod fit;
 mod guest;
 mod host_cpuid;
 mod instructions;
+mod life;
 mod memory;
 mod ram;
 pub(crate) mod report;
 mod roster;
 mod slice;
-mod slots;
 mod start;
+mod table;
 mod tables;
+mod vcpu;
 mod watch;
 
 pub use clock::GuestClock;
-pub use console::GuestConsole;
+pub use console::{ConsoleHandle, GuestConsole};
 pub use counters::ExitCounters;
-pub use guest::{End, Guest, RunState};
+pub use guest::Guest;
+pub(crate) use guest::Parts;
 pub(crate) use host_cpuid::HostLeaves;
+pub use life::{End, Life, RunState};
 pub use ram::{Door, Ram, Segment};
-pub use roster::{Entry, Leaving, NoCpu, Origin, Phase, Roster};
+pub use roster::{Entry, Leaving, Origin, Phase, Roster};
 pub(crate) use slice::move_output;
 pub use slice::{Rest, Runner};
-pub use slots::{GuestTable, MAX_SLOTS, Slot};
-pub(crate) use start::{Parts, assemble, begin as begin_start, give_cpu, place};
+pub(crate) use start::{assemble, begin as begin_start, place};
+pub use table::GuestTable;
+pub(crate) use table::Scene;
 pub use tables::{OpenTables, TableFrames};
+pub use vcpu::{Core, Vcpu};
 pub(crate) use watch::{
     autostart, look_again, read_bundles, set_run_state, stop, turn, type_byte, went_away,
 };

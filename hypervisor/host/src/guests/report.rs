@@ -4,9 +4,13 @@ use alloc::{format, string::String, vec::Vec};
 use core::fmt::{self, Write};
 
 use godwit_frames::Order;
+use godwit_guest::{
+    cpu::Activity,
+    description::{GuestDescription, HostCpus, Processors},
+};
 
-use super::{End, Entry, Guest, Phase, RunState};
-use crate::{banner::layout, machine::HostMemory, size::Size, state::HostState};
+use super::{End, Entry, ExitCounters, Guest, Phase, RunState, Scene};
+use crate::{banner::layout, machine::HostMemory, scheduler::Account, size::Size, state::HostState};
 
 /// The leaves of nested tables, largest first.
 const LEAVES: [Order; 3] = [Order::HUGE, Order::LARGE, Order::FRAME];
@@ -22,6 +26,26 @@ struct Look {
     tables: u64,
     runs: Vec<(u64, u64, u64)>,
     stretches: Vec<Stretch>,
+    vcpus: Vec<VcpuLook>,
+}
+
+/// What is asked of one virtual CPU.
+struct VcpuLook {
+    activity: Activity,
+    exits: ExitCounters,
+    account: Option<Account>,
+}
+
+impl VcpuLook {
+    /// What it does: what it waits for where it executes nothing, else whether it has a host CPU.
+    fn standing(&self) -> &'static str {
+        match (self.activity, self.account.as_ref()) {
+            (Activity::Halted, _) => "halted",
+            (Activity::WaitingForStartUp, _) => "off",
+            (Activity::Running, Some(account)) => account.standing.name(),
+            (Activity::Running, None) => "asleep",
+        }
+    }
 }
 
 /// Leaves of one size that follow each other.
@@ -32,11 +56,21 @@ struct Stretch {
 }
 
 impl Look {
-    fn at(guest: &Guest, memory: &dyn HostMemory) -> Self {
+    fn at(guest: &Guest, scene: Scene<'_>) -> Self {
         let histogram = guest.tables.histogram();
+        let memory = scene.machine.memory();
+        // Before each is taken, which puts it off its CPU.
+        let accounts: Vec<_> = guest.vcpus.iter().map(|vcpu| vcpu.account(scene)).collect();
+        let vcpus = guest.vcpus.iter().zip(accounts).map(|(vcpu, account)| {
+            let core = vcpu.take(scene);
+            VcpuLook { activity: core.activity, exits: core.exits, account }
+        });
+        let vcpus: Vec<_> = vcpus.collect();
+        let exits = vcpus.iter().fold(ExitCounters::default(), |all, vcpu| all.plus(&vcpu.exits));
         Self {
-            state: guest.state,
-            exits: guest.exits.counts().collect(),
+            vcpus,
+            state: guest.life.state(),
+            exits: exits.counts().collect(),
             leaves: [histogram.huge, histogram.large, histogram.frame].map(|tally| tally.leaves),
             tables: guest.table_frames.count(),
             runs: guest
@@ -80,7 +114,7 @@ fn stretches(guest: &Guest, memory: &dyn HostMemory) -> Vec<Stretch> {
 }
 
 fn look(state: &HostState<'_, '_>, entry: &Entry) -> Option<Look> {
-    state.guests.with_guest(state.machine, entry.cpu?, |guest| Look::at(guest, state.machine.memory()))
+    entry.guest.as_ref().map(|guest| Look::at(guest, state.scene()))
 }
 
 fn state_name(entry: &Entry, look: Option<&Look>) -> String {
@@ -98,6 +132,19 @@ fn state_name(entry: &Entry, look: Option<&Look>) -> String {
     }
 }
 
+/// How many virtual CPUs, and their share of the host's.
+fn share(description: &GuestDescription) -> String {
+    let Processors { count, weight, cap, pins } = &description.processors;
+    let mut text = format!("{}, weight {} each", count.get(), weight.get());
+    if let Some(cap) = cap {
+        text += &format!(", together at most {} % of a CPU", cap.percent());
+    }
+    if *pins != HostCpus::ANY {
+        text += &format!(", pinned to {pins}");
+    }
+    text
+}
+
 fn end_name(end: End) -> String {
     match end {
         End::PoweredOff => "powered off".into(),
@@ -113,16 +160,15 @@ pub(crate) fn write_table(state: &HostState<'_, '_>, out: &mut impl Write) -> fm
     if state.roster.entries().is_empty() {
         return writeln!(out, "no guests; a boot module made by \"cargo xtask bundle\" describes some");
     }
-    writeln!(out, "  {:<16} {:<9} {:<6} {:<26} {:>10}  state", "guest", "memory", "cpu", "leaves", "exits")?;
+    writeln!(out, "  {:<16} {:<9} {:<6} {:<26} {:>10}  state", "guest", "memory", "cpus", "leaves", "exits")?;
     for entry in state.roster.entries() {
         let look = look(state, entry);
-        let cpu = entry.cpu.map_or_else(|| String::from("-"), |cpu| format!("{cpu}"));
         writeln!(
             out,
             "  {:<16} {:<9} {:<6} {:<26} {:>10}  {}",
             entry.name(),
             format!("{}", Size::from_bytes(entry.description.memory_bytes)),
-            cpu,
+            entry.description.processors.count.get(),
             look.as_ref().map_or_else(|| "-".into(), Look::leaves),
             look.as_ref().map_or(0, Look::exits_total),
             state_name(entry, look.as_ref()),
@@ -145,10 +191,24 @@ pub(crate) fn write_guest(state: &HostState<'_, '_>, out: &mut impl Write, name:
         let zero = Size::from_frames(progress.zero_frames);
         layout::paragraph(out, "move", format_args!("{done} of {total} are there, {zero} of it zero"))?;
     }
-    if let Some(cpu) = entry.cpu {
-        layout::paragraph(out, "cpu", format_args!("{cpu}"))?;
-    }
     let description = &entry.description;
+    layout::paragraph(out, "cpus", format_args!("{}", share(description)))?;
+    for (index, vcpu) in look.iter().flat_map(|look| look.vcpus.iter().enumerate()) {
+        let Some(account) = &vcpu.account else { continue };
+        layout::paragraph(
+            out,
+            "",
+            format_args!(
+                "vcpu{index} {} on {}: ran {} ms, waited {} ms for a CPU, {} ms at most at once; {} exits",
+                vcpu.standing(),
+                account.cpu,
+                account.ran.as_millis(),
+                account.waited.as_millis(),
+                account.longest_wait.as_millis(),
+                vcpu.exits.total()
+            ),
+        )?;
+    }
     let size = Size::from_bytes(description.memory_bytes);
     layout::paragraph(out, "memory", format_args!("{size}, page policy {}", description.pages))?;
     layout::paragraph(out, "cmdline", format_args!("{}", description.command_line))?;
@@ -194,6 +254,19 @@ pub(crate) fn write_raw(state: &HostState<'_, '_>, out: &mut impl Write, name: &
         }
         for Stretch { order, first_guest_frame, leaves } in &look.stretches {
             writeln!(out, "stretch {} {first_guest_frame} {leaves}", order.get())?;
+        }
+        for (index, vcpu) in look.vcpus.iter().enumerate() {
+            let Some(account) = &vcpu.account else { continue };
+            writeln!(
+                out,
+                "vcpu {index} state {} cpu {} ran_ns {} waited_ns {} longest_wait_ns {} exits {}",
+                vcpu.standing(),
+                account.cpu.0,
+                account.ran.as_nanos(),
+                account.waited.as_nanos(),
+                account.longest_wait.as_nanos(),
+                vcpu.exits.total()
+            )?;
         }
         for (name, count) in &look.exits {
             writeln!(out, "exits {} {count}", name.replace(' ', "-"))?;

@@ -12,12 +12,12 @@ use super::{
     counters::Behind,
     exits::{self, Next},
     life::End,
-    table::Scene,
+    table::{Scene, Seat},
     vcpu::{Core, Vcpu},
 };
 use crate::{
     machine::{Instant, Machine},
-    scheduler::Leave,
+    scheduler::{FIRST, Leave, Turn},
 };
 
 /// Exits after which the CPU looks at its mail, however busy the guest is.
@@ -33,8 +33,10 @@ pub enum Rest {
 }
 
 /// Runs guests on one CPU.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Runner {
+    /// What it ran last and wants to go on with. The first CPU, which has much else to do, keeps nothing from the others.
+    held: Option<Turn<Seat>>,
     /// What the CPU's timer is set to.
     armed: Option<Instant>,
 }
@@ -43,7 +45,7 @@ impl Runner {
     /// Runs what this CPU has to run, until something else needs it, at the latest until `until`.
     pub fn slice(&mut self, machine: &dyn Machine, table: &GuestTable, until: Option<Instant>) -> Rest {
         let scene = table.scene(machine);
-        let (turn, next) = scene.scheduler.pick(machine);
+        let (turn, next) = scene.scheduler.pick(machine, self.held.take());
         let Some(turn) = turn else {
             if self.armed.take().is_some() {
                 machine.set_timer(None);
@@ -53,18 +55,29 @@ impl Runner {
         let guest = &*turn.payload.guest;
         let mut leave = Leave::Asleep(None);
         if let Some(vcpu) = guest.vcpu(turn.payload.vcpu) {
-            let until = [until, next].into_iter().flatten().fold(turn.until, Instant::min);
+            let until = [until, next, turn.until].into_iter().flatten().min();
             leave = self.run(scene, guest, vcpu, &mut vcpu.own(), until);
             if move_output(scene, guest) {
                 // With room in it again, the serial port may have an interrupt for a guest that waits.
                 leave = Leave::Ready;
             }
         }
-        scene.scheduler.put_back(machine, turn, leave);
+        if leave == Leave::Ready && machine.this_cpu() != FIRST {
+            self.held = Some(turn);
+        } else {
+            scene.scheduler.put_back(machine, turn, leave);
+        }
         Rest::None
     }
 
-    fn run(&mut self, scene: Scene<'_>, guest: &Guest, vcpu: &Vcpu, core: &mut Core, until: Instant) -> Leave {
+    fn run(
+        &mut self,
+        scene: Scene<'_>,
+        guest: &Guest,
+        vcpu: &Vcpu,
+        core: &mut Core,
+        until: Option<Instant>,
+    ) -> Leave {
         // Whether the devices may have something for the CPU. After an exit that was none of their business they have not:
         // when their next time comes, the CPU's timer ends the run, and what is typed comes with an exit of its own.
         let mut look = true;
@@ -83,7 +96,7 @@ impl Runner {
                 if core.activity != Activity::Running {
                     return Leave::Asleep(deadline);
                 }
-                self.arm(scene.machine, deadline.map_or(until, |deadline| deadline.min(until)));
+                self.arm(scene.machine, deadline.into_iter().chain(until).min());
             }
             let exit = core.cpu.run(guest.tables.root());
             if exit.reason == Reason::Host {
@@ -96,7 +109,9 @@ impl Runner {
             look = concerns_devices(&exit.reason);
             if look {
                 let priority = core.cpu.task_priority();
-                guest.with_board(scene, Some(vcpu.index), |board| board.set_task_priority(vcpu.index, priority));
+                guest.with_board(scene, Some(vcpu.index), |board| {
+                    board.set_task_priority(vcpu.index, priority)
+                });
             }
             let next = exits::serve(scene, guest, vcpu.index, core, &exit);
             if let Next::End(end) = next {
@@ -109,10 +124,10 @@ impl Runner {
         Leave::Ready
     }
 
-    fn arm(&mut self, machine: &dyn Machine, deadline: Instant) {
-        if self.armed != Some(deadline) {
-            machine.set_timer(Some(deadline));
-            self.armed = Some(deadline);
+    fn arm(&mut self, machine: &dyn Machine, deadline: Option<Instant>) {
+        if self.armed != deadline {
+            machine.set_timer(deadline);
+            self.armed = deadline;
         }
     }
 }

@@ -1,29 +1,27 @@
 //! Starting a guest, in steps.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use godwit_devices::{Board, BoardConfig, GuestTime, Now, tables as board_tables};
 use godwit_frames::{AllocateError, FRAME_BYTES};
 use godwit_guest::{
-    GuestAddress, GuestMemory,
+    GuestAddress, GuestMemory, VcpuIndex,
     baseline::{Baseline, Missing},
     bundle::{FileSum, SumError},
     cpu::Activity,
     description::GuestDescription,
-    emulate::KnownCode,
     file::File,
     layout::LayoutError,
     loader::{self, FileRole, LoadError, LoadPlan, PlacedTables},
-    msr_policy::MsrPolicy,
-    vcpu::{StateError, VcpuError, VirtualCpu},
+    vcpu::{StateError, VcpuError},
 };
 use godwit_nested::{MapError, NestedTables, Npt, Rights};
 
 use super::{
-    ExitCounters, Guest, GuestClock, NoCpu, Origin, Phase, Ram, RunState, TableFrames, files::BundleFiles,
-    host_cpuid::HostLeaves, memory, slots,
+    Guest, GuestClock, Origin, Parts, Phase, Ram, RunState, TableFrames, files::BundleFiles, fit,
+    host_cpuid::HostLeaves, memory, vcpu::Core,
 };
-use crate::{machine::CpuNumber, size::Size, state::HostState};
+use crate::{size::Size, state::HostState};
 
 /// Bytes that one step makes zero or copies at most.
 const BYTES_PER_STEP: u64 = 4 << 20;
@@ -44,7 +42,7 @@ pub(crate) enum StartError {
     #[error("its kernel is on host {0}, which it came from; start it there")]
     Elsewhere(alloc::string::String),
     #[error("{0}")]
-    NoCpu(NoCpu),
+    Unfit(#[from] fit::Unfit),
     #[error("{0}")]
     Layout(#[from] LayoutError),
     #[error("no memory for it: {0}")]
@@ -77,7 +75,6 @@ enum Stage {
 
 /// A guest that is being started. Its memory is given back by [`abandon`](Self::abandon).
 pub struct StartTask {
-    cpu: CpuNumber,
     description: GuestDescription,
     files: BundleFiles,
     ram: Ram,
@@ -89,7 +86,7 @@ pub struct StartTask {
 /// # Errors
 /// [`StartError`]; nothing was taken.
 pub(crate) fn begin(state: &mut HostState<'_, '_>, name: &str, force: bool) -> Result<(), StartError> {
-    let free = state.roster.free_cpu(state.machine.description());
+    let machine = state.machine.description();
     let entry = state.roster.find_mut(name).ok_or_else(|| StartError::Unknown(name.into()))?;
     match &entry.phase {
         Phase::Stopped(_) => {}
@@ -103,23 +100,23 @@ pub(crate) fn begin(state: &mut HostState<'_, '_>, name: &str, force: bool) -> R
         Origin::Bundle(files) => files.clone(),
         Origin::Moved(from) => return Err(StartError::Elsewhere(from.clone())),
     };
-    let cpu = free.map_err(StartError::NoCpu)?;
     let description = entry.description.clone();
+    fit::check(&description, machine)?;
     let ram = memory::allocate(
         &description.layout()?,
-        memory::largest_leaf(description.pages, state.machine.description()),
+        memory::largest_leaf(description.pages, machine),
         state.cpu.frames(),
     );
     state.cpu.frames().drain();
     let ram = ram.map_err(StartError::Memory)?;
     let stage = Some(Stage::Sum { role: FileRole::Kernel, sum: FileSum::new(files.kernel.clone()) });
-    entry.phase = Phase::Starting(Box::new(StartTask { cpu, description, files, ram, stage }));
-    give_cpu(state, name, cpu);
+    entry.phase = Phase::Starting(Box::new(StartTask { description, files, ram, stage }));
+    entry.console.lock().begin();
     Ok(())
 }
 
 impl StartTask {
-    /// Does a bounded piece of the work; `true` once the guest is in its slot.
+    /// Does a bounded piece of the work; `true` once the guest runs.
     ///
     /// # Errors
     /// [`StartError`]: the task is then to be [abandoned](Self::abandon).
@@ -176,7 +173,7 @@ impl StartTask {
         let bundle = self.files.bundle(state.machine.memory());
         let kernel = self.files.kernel.within(&bundle);
         let initrd = self.files.initrd.as_ref().map(|file| file.within(&bundle));
-        let acpi = board_tables::build(ACPI_TABLES, 1);
+        let acpi = board_tables::build(ACPI_TABLES, self.description.processors.count.get());
         let plan = loader::plan(
             &self.description,
             &self.description.layout()?,
@@ -219,7 +216,7 @@ impl StartTask {
         })
     }
 
-    /// Writes the small pieces, makes tables, devices and the virtual CPU, and puts the guest into its slot.
+    /// Writes the small pieces, makes tables, devices and virtual CPUs, and lets the guest run.
     fn finish(&mut self, state: &mut HostState<'_, '_>, plan: &LoadPlan) -> Result<(), StartError> {
         let machine = state.machine;
         let door = self.ram.door(machine.memory());
@@ -230,11 +227,28 @@ impl StartTask {
         baseline.satisfied_by(&HostLeaves(machine)).map_err(StartError::Baseline)?;
         let config = board_config(&self.description, machine);
         let clock = GuestClock::showing(machine, Now { time: GuestTime(0), tsc: 0 });
-        let mut vcpu = machine.create_vcpu(baseline)?;
-        vcpu.set_state(&plan.cpu)?;
-        vcpu.set_tsc_offset(clock.tsc_offset());
-        let parts =
-            Parts { vcpu, activity: Activity::Running, board: Board::new(&config), config, clock, baseline };
+        let mut cores = Vec::new();
+        for index in self.description.processors.count.each() {
+            let mut cpu = machine.create_vcpu(baseline)?;
+            let mut activity = Activity::WaitingForStartUp;
+            if index == VcpuIndex::BOOT {
+                cpu.set_state(&plan.cpu)?;
+                activity = Activity::Running;
+            }
+            cpu.set_tsc_offset(clock.tsc_offset());
+            cores.push(Core::new(cpu, activity));
+        }
+        let entry = state.roster.find(self.description.name.as_str());
+        let console = entry.map(|entry| entry.console.clone()).unwrap_or_default();
+        let parts = Parts {
+            cores,
+            board: Board::new(&config),
+            config,
+            clock,
+            baseline,
+            state: RunState::Running,
+            console,
+        };
         let ram = core::mem::take(&mut self.ram);
         let guest = match assemble(state, self.description.clone(), ram, parts) {
             Ok(guest) => guest,
@@ -244,26 +258,17 @@ impl StartTask {
             }
         };
         let size = Size::from_bytes(self.description.memory_bytes);
-        log::info!("guest {} starts on {} with {size}", self.description.name, self.cpu);
-        place(state, self.cpu, guest);
+        let (name, cpus) = (&self.description.name, guest.vcpus.len());
+        log::info!("guest {name} starts with {size} and {cpus} CPU{}", if cpus == 1 { "" } else { "s" });
+        place(state, guest);
         Ok(())
     }
-}
-
-/// What a guest consists of besides its memory.
-pub(crate) struct Parts {
-    pub(crate) vcpu: Box<dyn VirtualCpu>,
-    pub(crate) activity: Activity,
-    pub(crate) board: Board,
-    pub(crate) config: BoardConfig,
-    pub(crate) clock: GuestClock,
-    pub(crate) baseline: Baseline,
 }
 
 /// The board of a guest that starts now.
 pub(crate) fn board_config(description: &GuestDescription, machine: &dyn crate::Machine) -> BoardConfig {
     BoardConfig {
-        cpus: 1,
+        cpus: description.processors.count.get(),
         memory_bytes: description.memory_bytes,
         tsc_hz: machine.description().tsc_hz,
         wall_clock_start_s: machine.wall_clock_s().unwrap_or(0),
@@ -299,40 +304,13 @@ pub(crate) fn assemble(
             return Err((core::mem::take(&mut ram), StartError::Tables(error)));
         }
     };
-    let Parts { vcpu, activity, board, config, clock, baseline } = parts;
-    Ok(Box::new(Guest {
-        description,
-        ram,
-        table_frames,
-        tables,
-        vcpu,
-        activity,
-        board,
-        config,
-        clock,
-        baseline,
-        msr_policy: MsrPolicy::new(),
-        state: RunState::Running,
-        exits: ExitCounters::default(),
-        known_code: KnownCode::default(),
-    }))
+    Ok(Box::new(Guest::new(description, ram, table_frames, tables, parts)))
 }
 
-/// Gives `cpu`, which no guest has, to the guest called `name`, with a console on which nothing of another guest is left.
-pub(crate) fn give_cpu(state: &mut HostState<'_, '_>, name: &str, cpu: CpuNumber) {
-    let is_foreign = state.roster.give_cpu(name, cpu);
-    if let Some(slot) = state.guests.slot(cpu) {
-        slot.console.lock().begin(is_foreign);
-    }
-}
-
-/// Puts a guest into the slot of its CPU, which runs it from then on.
-pub(crate) fn place(state: &mut HostState<'_, '_>, cpu: CpuNumber, guest: Box<Guest>) {
-    let before = state.guests.with(state.machine, cpu, |slot| slot.replace(guest)).flatten();
-    if let Some(before) = before {
-        // The roster gives a CPU to one guest at a time.
-        log::error!("{cpu} had another guest, {}, which is gone now", before.description.name);
-        before.dismantle(state.cpu.frames());
-    }
-    slots::wake(state.machine, cpu);
+/// Lets the CPUs run a guest, whose name the roster has, from then on.
+pub(crate) fn place(state: &mut HostState<'_, '_>, guest: Box<Guest>) {
+    let guest: Arc<Guest> = guest.into();
+    let Some(entry) = state.roster.find_mut(guest.description.name.as_str()) else { return };
+    entry.guest = Some(guest.clone());
+    state.guests.scene(state.machine).admit(&guest);
 }

@@ -5,12 +5,11 @@ use alloc::{format, string::String, vec::Vec};
 use godwit_guest::bundle::Bundle;
 
 use super::{
-    End, Entry, Origin, Phase, RunState,
+    End, Entry, Guest, Origin, Phase, RunState,
     files::{BundleFiles, ModuleFile},
-    slots::{self, MAX_SLOTS},
     start,
 };
-use crate::{excerpt::Excerpt, machine::CpuNumber, state::HostState};
+use crate::{excerpt::Excerpt, state::HostState};
 
 /// Reads what guests the boot modules describe. What cannot be used is logged and left out.
 pub(crate) fn read_bundles(state: &mut HostState<'_, '_>) {
@@ -73,10 +72,10 @@ pub(crate) fn turn(state: &mut HostState<'_, '_>) -> bool {
     for index in 0..state.roster.entries.len() {
         step_start(state, index);
     }
-    for number in 0..MAX_SLOTS as u16 {
-        let cpu = CpuNumber(number);
-        if state.guests.slot(cpu).is_some_and(super::Slot::take_notice) {
-            look(state, cpu);
+    for index in 0..state.roster.entries.len() {
+        let guest = state.roster.entries.get(index).and_then(|entry| entry.guest.as_ref());
+        if guest.is_some_and(|guest| guest.take_notice()) {
+            look(state, index);
         }
     }
     // One that asked to start again has only just begun to.
@@ -89,7 +88,7 @@ fn step_start(state: &mut HostState<'_, '_>, index: usize) {
     if !matches!(entry.phase, Phase::Starting(_)) {
         return;
     }
-    // While the task steps the entry counts as having its CPU; the phase goes back below.
+    // The phase goes back below.
     let Phase::Starting(mut task) = core::mem::replace(&mut entry.phase, Phase::Here) else { return };
     let phase = match task.step(state) {
         Ok(false) => Phase::Starting(task),
@@ -102,23 +101,22 @@ fn step_start(state: &mut HostState<'_, '_>, index: usize) {
     if let Some(entry) = state.roster.entries.get_mut(index) {
         if let Phase::Stopped(Some(why)) = &phase {
             log::warn!("guest {} does not start: {why}", entry.name());
-            entry.cpu = None;
         }
         entry.phase = phase;
     }
 }
 
-/// Has the guest of `cpu` looked at in the next turn.
-pub(crate) fn look_again(state: &HostState<'_, '_>, cpu: CpuNumber) {
-    if let Some(slot) = state.guests.slot(cpu) {
-        slot.notify(state.machine);
+/// Has the guest called `name` looked at in the next turn.
+pub(crate) fn look_again(state: &HostState<'_, '_>, name: &str) {
+    if let Some(guest) = state.roster.here(name) {
+        guest.notify(state.scene());
     }
 }
 
-/// Looks at the guest of `cpu`: what came to an end by itself is cleared away or started again.
-fn look(state: &mut HostState<'_, '_>, cpu: CpuNumber) {
-    let ended = state.guests.with_guest(state.machine, cpu, |guest| guest.state);
-    let Some(Some(entry)) = ended.map(|_| state.roster.on_cpu(cpu)) else { return };
+/// Looks at a guest: what came to an end by itself is cleared away or started again.
+fn look(state: &mut HostState<'_, '_>, index: usize) {
+    let Some(entry) = state.roster.entries.get(index) else { return };
+    let ended = entry.guest.as_ref().map(|guest| guest.life.state());
     if !matches!(entry.phase, Phase::Here) {
         return;
     }
@@ -143,15 +141,21 @@ fn look(state: &mut HostState<'_, '_>, cpu: CpuNumber) {
     }
 }
 
-/// Takes a guest out of its slot and gives its memory back.
+/// Takes a guest from the CPUs and gives its memory back.
 pub(crate) fn stop(state: &mut HostState<'_, '_>, name: &str, why: Option<String>) {
     let Some(entry) = state.roster.find_mut(name) else { return };
-    let cpu = entry.cpu;
+    let guest = entry.guest.take();
     if let Phase::Starting(task) = core::mem::replace(&mut entry.phase, Phase::Stopped(None)) {
         task.abandon(state);
     }
-    if let Some(guest) = cpu.and_then(|cpu| state.guests.with(state.machine, cpu, Option::take).flatten()) {
-        guest.dismantle(state.cpu.frames());
+    if let Some(guest) = guest {
+        guest.life.change(RunState::Running, RunState::Paused);
+        state.scene().dismiss(&guest);
+        match Guest::alone(guest) {
+            Some(guest) => guest.dismantle(state.cpu.frames()),
+            // The roster and the scheduler are all who have it.
+            None => log::error!("the memory of guest {name} is not given back: somebody still has it"),
+        }
     }
     stopped(state, name, why);
 }
@@ -166,32 +170,33 @@ pub(crate) fn went_away(state: &mut HostState<'_, '_>, name: &str, to: &str) {
 
 fn stopped(state: &mut HostState<'_, '_>, name: &str, why: Option<String>) {
     if let Some(entry) = state.roster.find_mut(name) {
-        entry.cpu = None;
         entry.phase = Phase::Stopped(why);
     }
 }
 
-/// Lets a guest run, or stops it for a while, where its state is `from`; answers with the state before.
+/// Lets a guest run, or stops it for a while, where its state is `from`; answers with the state before. When this returns, a guest
+/// that was stopped stands still.
 pub(crate) fn set_run_state(
     state: &HostState<'_, '_>,
-    cpu: CpuNumber,
+    name: &str,
     from: RunState,
     to: RunState,
 ) -> Option<RunState> {
-    let machine = state.machine;
-    let before = state.guests.with_guest(machine, cpu, |guest| {
-        let before = guest.state;
-        if before == from {
-            guest.state = to;
-            if to == RunState::Running {
-                let now = guest.clock.now(machine);
-                guest.board.after_pause(now, &guest.ram.door(machine.memory()));
-            }
-        }
-        before
-    });
-    slots::wake(machine, cpu);
-    before
+    let (scene, machine) = (state.scene(), state.machine);
+    let guest = state.roster.here(name)?;
+    let before = guest.life.state();
+    if before != from {
+        return Some(before);
+    }
+    if to == RunState::Running {
+        // Before it runs again: its clock goes on where it is now.
+        let now = guest.clock.now(machine);
+        guest.with_board(scene, None, |board| board.after_pause(now, &guest.ram.door(machine.memory())));
+    }
+    let before = guest.life.change(from, to);
+    guest.at_rest(scene, |_| ());
+    guest.wake_all(scene);
+    Some(before)
 }
 
 /// Hands a typed byte to a guest; `false` where it is not taken now.
@@ -199,10 +204,13 @@ pub(crate) fn type_byte(state: &HostState<'_, '_>, name: &str, byte: u8) -> bool
     let Some(entry) = state.roster.find(name).filter(|entry| matches!(entry.phase, Phase::Here)) else {
         return false;
     };
-    let Some((cpu, slot)) = entry.cpu.and_then(|cpu| Some((cpu, state.guests.slot(cpu)?))) else {
-        return false;
-    };
-    let taken = slot.console.lock().type_byte(byte);
-    slots::wake(state.machine, cpu);
+    let Some(guest) = &entry.guest else { return false };
+    let taken = entry.console.lock().type_byte(byte);
+    if guest.life.may_run() {
+        let now = guest.clock.now(state.machine);
+        guest.with_board(state.scene(), None, |board| {
+            guest.console.feed(|byte| board.type_byte(now, byte));
+        });
+    }
     taken
 }

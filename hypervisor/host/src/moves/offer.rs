@@ -12,21 +12,19 @@ use godwit_wire::{self as wire, LeafRun, MAX_LEAF_RUNS, Offer, RefuseCode, Regio
 
 use crate::{
     Machine,
-    guests::{Guest, Ram},
+    guests::{Guest, Ram, fit},
     machine::HostMemory,
     network::PAGE_PORT,
     size::Size,
 };
 
-/// Time stamp counters that differ by less than so many parts in a million count as equal.
-const TSC_TOLERANCE_PPM: u64 = 200;
 /// Pieces that a whole guest may be reserved in: each is kept in a list on the heap, which is the whole host's.
 const MAX_SEGMENTS: usize = 8192;
 /// Runs that one run of leaves may be reserved as.
 const MAX_RUNS: usize = 128;
 
 /// Describes a guest that is here.
-pub(super) fn describe(machine: &dyn Machine, guest: &mut Guest) -> Offer {
+pub(super) fn describe(machine: &dyn Machine, guest: &Guest) -> Offer {
     let regions = guest.ram.segments().iter().map(|segment| (segment.start.0, segment.end()));
     Offer {
         guest: wire::Name::new(guest.description.name.as_str()),
@@ -92,8 +90,7 @@ pub(super) fn read(machine: &dyn Machine, offer: &Offer) -> Result<(GuestDescrip
         (RefuseCode::Baseline, format!("this host does not know baseline {}", offer.baseline.name.as_str()))
     })?;
     let own_hz = machine.description().tsc_hz;
-    let difference = u128::from(own_hz.abs_diff(offer.tsc_hz)) * 1_000_000;
-    if difference >= u128::from(TSC_TOLERANCE_PPM) * u128::from(own_hz.max(1)) {
+    if !fit::is_own_rate(machine.description(), offer.tsc_hz) {
         return Err((
             RefuseCode::TscFrequency,
             format!(

@@ -1,24 +1,23 @@
 //! All of a guest that is not memory, as it travels.
 
 use alloc::{string::String, vec::Vec};
+use core::ops::Deref;
 
 use godwit_devices::{GuestTime, Now, SavedDevice};
 use godwit_guest::cpu::CpuState;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Machine,
-    guests::{Guest, GuestConsole, RunState},
-};
+use crate::guests::{Core, Guest, RunState, Scene};
 
 /// The version that this build writes and reads.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// A guest without its memory.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct SavedGuest {
     version: u16,
-    pub(super) cpu: CpuState,
+    /// Its virtual CPUs, in the order of their numbers.
+    pub(super) cpus: Vec<CpuState>,
     /// What its clock showed when it was stopped, in ns.
     pub(super) time_ns: u64,
     /// What its time stamp counter showed then.
@@ -37,20 +36,22 @@ pub(super) struct SavedGuest {
 impl SavedGuest {
     /// Takes the state of a guest that stands still.
     pub(super) fn take(
-        machine: &dyn Machine,
+        scene: Scene<'_>,
         guest: &Guest,
+        cores: &[impl Deref<Target = Core>],
         before: RunState,
-        console: &GuestConsole,
     ) -> Self {
-        let now = guest.clock.now(machine);
+        let now = guest.clock.now(scene.machine);
+        let console = guest.console.lock();
         let (output, input) = console.contents();
+        let devices = guest.with_board(scene, None, |board| board.save(now));
         Self {
             version: VERSION,
-            cpu: CpuState { activity: guest.activity, tsc: now.tsc, ..guest.vcpu.state() },
+            cpus: cores.iter().map(|core| core.saved(now.tsc)).collect(),
             time_ns: now.time.0,
             tsc: now.tsc,
             wall_clock_start_s: guest.config.wall_clock_start_s,
-            devices: guest.board.save(now),
+            devices,
             is_paused: before == RunState::Paused,
             console_output: output.collect(),
             console_input: input.collect(),

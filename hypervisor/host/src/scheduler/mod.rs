@@ -16,8 +16,8 @@ use crate::{
 };
 
 use godwit_guest::description::Cap;
-pub(crate) use queue::{GroupKey, Leave, TaskKey, Turn};
-pub(crate) use task::{Account, Standing, Terms};
+pub(crate) use queue::{FIRST, GroupKey, Leave, TaskKey, Turn};
+pub(crate) use task::{Account, Terms};
 
 use queue::{Pick, Queue};
 
@@ -60,17 +60,31 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// What the CPU that calls runs next, and when it must look again at the latest.
-    pub(crate) fn pick(&self, machine: &dyn Machine) -> (Option<Turn<T>>, Option<Instant>) {
-        let cpu = machine.this_cpu();
-        let Pick { turn, kick: others, next } = self.queue.lock().pick(machine.now(), cpu);
+    /// What the CPU that calls runs next, and when it must look again at the latest. `before` is what it ran until now, which can
+    /// be what it goes on with.
+    pub(crate) fn pick(
+        &self,
+        machine: &dyn Machine,
+        before: Option<Turn<T>>,
+    ) -> (Option<Turn<T>>, Option<Instant>) {
+        let (now, cpu) = (machine.now(), machine.this_cpu());
+        let mut queue = self.queue.lock();
+        if let Some(turn) = before {
+            queue.put_back(now, turn, Leave::Ready);
+        }
+        let Pick { turn, kick: others, next } = queue.pick(now, cpu);
+        drop(queue);
         kick(machine, others);
         (turn, next)
     }
 
-    /// Ends a turn.
+    /// Ends a turn. Other CPUs may go on with it at once.
     pub(crate) fn put_back(&self, machine: &dyn Machine, turn: Turn<T>, leave: Leave) {
-        self.queue.lock().put_back(machine.now(), turn, leave);
+        let mut queue = self.queue.lock();
+        queue.put_back(machine.now(), turn, leave);
+        let others = queue.call();
+        drop(queue);
+        kick(machine, others);
     }
 
     /// Something happened that a task has to look at.

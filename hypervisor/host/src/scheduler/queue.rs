@@ -21,6 +21,8 @@ use crate::{
     round::CpuSet,
 };
 
+/// The CPU that serves the host besides.
+pub(crate) const FIRST: CpuNumber = CpuNumber(0);
 /// How long a task keeps its CPU while others want it.
 pub(super) const TURN: Duration = Duration::from_millis(4);
 /// A task loses its CPU before its turn is over only to one that has had so much less virtual time.
@@ -46,8 +48,8 @@ pub(crate) struct Turn<T> {
     pub(super) key: TaskKey,
     /// What runs.
     pub(crate) payload: T,
-    /// When it has to make room, where anybody waits.
-    pub(crate) until: Instant,
+    /// When it has to make room, where anybody waits for its CPU or its group's time is limited.
+    pub(crate) until: Option<Instant>,
 }
 
 /// How a task leaves its CPU.
@@ -79,6 +81,10 @@ pub(crate) struct Queue<T> {
     floor_ns: u64,
     /// CPUs that found nothing to run, and were not told of anything since.
     idle: CpuSet,
+    /// CPUs whose turn has no end, because nobody waited for them.
+    open: CpuSet,
+    /// CPUs that were called and have not come yet.
+    called: CpuSet,
     /// Whose turn each CPU's last one was, and until when it may go on with it.
     last: Vec<Option<(TaskKey, Instant)>>,
 }
@@ -91,6 +97,8 @@ impl<T: Clone> Queue<T> {
             groups: Vec::new(),
             floor_ns: FIRST_NS,
             idle: CpuSet::EMPTY,
+            open: CpuSet::EMPTY,
+            called: CpuSet::EMPTY,
             last: Vec::new(),
         }
     }
@@ -114,6 +122,7 @@ impl<T: Clone> Queue<T> {
             virtual_ns: 0,
             home: terms.cpus.last().unwrap_or(CpuNumber(0)),
             woken: false,
+            called: None,
             ran: Duration::ZERO,
             waited: Duration::ZERO,
             longest_wait: Duration::ZERO,
@@ -138,7 +147,10 @@ impl<T: Clone> Queue<T> {
                 *group = None;
             }
         }
-        self.last.iter_mut().filter(|last| last.is_some_and(|(who, _)| who == key)).for_each(|last| *last = None);
+        self.last
+            .iter_mut()
+            .filter(|last| last.is_some_and(|(who, _)| who == key))
+            .for_each(|last| *last = None);
         Ok(Some(task.payload))
     }
 
@@ -155,6 +167,8 @@ impl<T: Clone> Queue<T> {
     /// `cpu` is free: what it does next.
     pub(crate) fn pick(&mut self, now: Instant, cpu: CpuNumber) -> Pick<T> {
         self.idle.remove(cpu);
+        self.open.remove(cpu);
+        self.called.remove(cpu);
         self.renew(now);
         self.end_sleeps(now);
         let chosen = self.best_for(now, cpu);
@@ -163,7 +177,7 @@ impl<T: Clone> Queue<T> {
             self.idle.insert(cpu);
         }
         let next = self.next_event(cpu);
-        let kick = self.call_idle();
+        let kick = self.call();
         Pick { turn, kick, next }
     }
 
@@ -196,7 +210,7 @@ impl<T: Clone> Queue<T> {
             Status::Waiting { .. } => CpuSet::EMPTY,
             Status::Asleep { .. } => {
                 self.end_sleep(now, key);
-                let kick = self.call_idle();
+                let kick = self.call();
                 if kick.is_empty() { self.preempt(now, key) } else { kick }
             }
         }
@@ -219,7 +233,9 @@ impl<T: Clone> Queue<T> {
     }
 
     fn can_begin(&self, task: &Task<T>, cpu: CpuNumber) -> bool {
-        task.is_waiting() && task.terms.cpus.contains(cpu) && self.allowance(task).is_some()
+        // The first CPU has the most other work: it leaves a task to the one that was called for it and is on its way.
+        let is_taken = cpu == FIRST && task.called.is_some_and(|called| self.called.contains(called));
+        task.is_waiting() && task.terms.cpus.contains(cpu) && self.allowance(task).is_some() && !is_taken
     }
 
     /// The task that `cpu` runs next: the one that had the last turn while that lasts, unless another has had much less; else the
@@ -254,7 +270,13 @@ impl<T: Clone> Queue<T> {
         *last = Some((key, until));
         let task = self.tasks.get_mut(key.0)?.as_mut()?;
         task.begin(now, cpu);
-        Some(Turn { key, payload: task.payload.clone(), until: until.min(now.after(left)) })
+        let payload = task.payload.clone();
+        let is_contended = self.each().any(|(_, task)| self.can_begin(task, cpu));
+        if !is_contended && left == Duration::MAX {
+            self.open.insert(cpu);
+            return Some(Turn { key, payload, until: None });
+        }
+        Some(Turn { key, payload, until: Some(until.min(now.after(left))) })
     }
 
     /// Gives groups their CPU time where it is due. Tasks that waited for that come back like those that slept.
@@ -277,9 +299,8 @@ impl<T: Clone> Queue<T> {
     fn end_sleeps(&mut self, now: Instant) {
         for key in 0..self.tasks.len() {
             let key = TaskKey(key);
-            let is_over = |task: &Task<T>| {
-                matches!(task.status, Status::Asleep { until: Some(until) } if until <= now)
-            };
+            let is_over =
+                |task: &Task<T>| matches!(task.status, Status::Asleep { until: Some(until) } if until <= now);
             if self.task(key).is_some_and(is_over) {
                 self.end_sleep(now, key);
             }
@@ -304,9 +325,9 @@ impl<T: Clone> Queue<T> {
 
     /// What a task that had its turn counts as having had at least, for the sake of those who wait beside it.
     fn least_ns_beside(&self, key: TaskKey) -> u64 {
-        let others = self.each().filter(|(other, task)| {
-            *other != key && task.is_waiting() && self.allowance(task).is_some()
-        });
+        let others = self
+            .each()
+            .filter(|(other, task)| *other != key && task.is_waiting() && self.allowance(task).is_some());
         others.map(|(_, task)| task.virtual_ns.saturating_sub(apart_ns(&task.terms))).min().unwrap_or(0)
     }
 
@@ -333,11 +354,11 @@ impl<T: Clone> Queue<T> {
         self.each().filter_map(of_task).min()
     }
 
-    /// Idle CPUs for the tasks that wait, each called once.
-    fn call_idle(&mut self) -> CpuSet {
+    /// CPUs for the tasks that wait: idle ones, else such whose turn has no end. Each is called once.
+    pub(super) fn call(&mut self) -> CpuSet {
         let mut called = CpuSet::EMPTY;
         for key in 0..self.tasks.len() {
-            if self.idle.is_empty() {
+            if self.idle.is_empty() && self.open.is_empty() {
                 break;
             }
             let Some(task) = self.task(TaskKey(key)) else { continue };
@@ -345,12 +366,16 @@ impl<T: Clone> Queue<T> {
                 continue;
             }
             let free = self.idle.and(task.terms.cpus);
-            // The first CPU has the most other work.
-            let first = CpuNumber(0);
-            let at_home = (task.home != first && free.contains(task.home)).then_some(task.home);
-            if let Some(cpu) = at_home.or_else(|| free.last()) {
+            let at_home = (task.home != FIRST && free.contains(task.home)).then_some(task.home);
+            let open = self.open.and(task.terms.cpus);
+            if let Some(cpu) = at_home.or_else(|| free.last()).or_else(|| open.last()) {
                 self.idle.remove(cpu);
+                self.open.remove(cpu);
+                self.called.insert(cpu);
                 called.insert(cpu);
+                if let Some(Some(task)) = self.tasks.get_mut(key) {
+                    task.called = Some(cpu);
+                }
             }
         }
         called

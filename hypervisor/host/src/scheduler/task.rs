@@ -54,6 +54,8 @@ pub(super) struct Task<T> {
     pub(super) home: CpuNumber,
     /// Something happened to it while it ran: it must not fall asleep over it.
     pub(super) woken: bool,
+    /// The CPU that was called for it last.
+    pub(super) called: Option<CpuNumber>,
     pub(super) ran: Duration,
     pub(super) waited: Duration,
     pub(super) longest_wait: Duration,

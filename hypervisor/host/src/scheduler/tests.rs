@@ -87,7 +87,7 @@ impl World {
         if let Some(turn) = self.cpus[number].take() {
             let task = turn.payload;
             let is_tired = self.left[task].is_zero();
-            if is_tired || called || due || turn.until <= self.now {
+            if is_tired || called || due || turn.until.is_some_and(|until| until <= self.now) {
                 let leave = match self.habits[task] {
                     Some((runs, sleeps)) if is_tired => {
                         self.left[task] = runs;
@@ -107,7 +107,8 @@ impl World {
             for other in pick.kick.numbers().filter(|&other| other != cpu) {
                 self.called.insert(other);
             }
-            assert!(pick.turn.as_ref().is_none_or(|turn| turn.until > self.now));
+            let until = pick.turn.as_ref().and_then(|turn| turn.until);
+            assert!(until.is_none_or(|until| until > self.now));
             self.alarms[number] = pick.next;
             self.cpus[number] = pick.turn;
         }
@@ -148,7 +149,9 @@ fn fair_shares(weights: &[u64], cpus: usize) -> Vec<f64> {
         let each = (cpus as f64 - settled) / weight.max(1) as f64;
         let full: Vec<_> = open.iter().copied().filter(|&task| weights[task] as f64 * each >= 1.0).collect();
         if full.is_empty() {
-            return (0..weights.len()).map(|task| shares[task].unwrap_or(weights[task] as f64 * each)).collect();
+            return (0..weights.len())
+                .map(|task| shares[task].unwrap_or(weights[task] as f64 * each))
+                .collect();
         }
         full.iter().for_each(|&task| shares[task] = Some(1.0));
     }

@@ -111,7 +111,8 @@ impl Source<'_> {
                 count: self.optional("cpus", raw.cpus.as_ref(), |&count| Ok(VcpuCount::new(count)?))?,
                 weight: self.optional("weight", raw.weight.as_ref(), |&weight| Ok(Weight::new(weight)?))?,
                 cap: self.optional("cap", raw.cap.as_ref(), |text| cap(text).map(Some))?,
-                pins: self.optional("pin", raw.pin.as_ref(), |cpus| Ok(HostCpus::new(cpus.iter().copied())?))?,
+                pins: self
+                    .optional("pin", raw.pin.as_ref(), |cpus| Ok(HostCpus::new(cpus.iter().copied())?))?,
             },
             trust_domain: self
                 .optional("domain", raw.domain.as_ref(), |text| Ok(Some(GuestName::new(text.as_str())?)))?,
@@ -166,7 +167,8 @@ fn page_policy(text: &str) -> Result<PagePolicy> {
 /// Percent of one host CPU.
 fn cap(text: &str) -> Result<Cap> {
     let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
-    let percent = number.with_context(|| format!("`{text}`: expected percent of one host CPU, such as 150%"))?;
+    let percent =
+        number.with_context(|| format!("`{text}`: expected percent of one host CPU, such as 150%"))?;
     Ok(Cap::new(percent)?)
 }
 

@@ -75,8 +75,7 @@ impl<'a, 'm> Job<'a, 'm> for ConsoleJob {
         }
         let entry = state.roster.find(&self.name);
         // A guest that came to an end left its last words.
-        let console = entry.and_then(|entry| entry.console);
-        if let Some(slot) = console.and_then(|cpu| state.guests.slot(cpu)) {
+        if let Some(entry) = entry {
             let disturbances = state.machine.console_disturbances();
             if core::mem::replace(&mut self.disturbances, disturbances) != disturbances
                 && self.place != self.line
@@ -85,7 +84,7 @@ impl<'a, 'm> Job<'a, 'm> for ConsoleJob {
                 self.place = self.line;
             }
             let mut bytes = [0; CHUNK];
-            let (place, count, gone) = slot.console.lock().read(self.place, &mut bytes);
+            let (place, count, gone) = entry.console.lock().read(self.place, &mut bytes);
             self.place = place;
             if gone > 0 && place > count as u64 + gone {
                 writeln!(out, "\n[{gone} bytes were written faster than they could be shown]")?;
@@ -99,7 +98,7 @@ impl<'a, 'm> Job<'a, 'm> for ConsoleJob {
             if count > 0 {
                 return Ok(Step::Again);
             }
-            if entry.is_some_and(|entry| entry.cpu.is_some()) {
+            if entry.guest.is_some() || matches!(entry.phase, Phase::Starting(_) | Phase::Arriving) {
                 return Ok(Step::Wait);
             }
         }

@@ -209,12 +209,11 @@ fn switch<'a, 'm>(
     from: RunState,
     to: RunState,
 ) -> Reply<'a, 'm> {
-    let cpu = state.roster.find(name).and_then(|entry| entry.cpu);
-    let (What::Here, Some(cpu)) = (phase, cpu) else {
+    if phase != What::Here {
         writeln!(out, "{name} does not run here; \"guest {name}\" says more")?;
         return Ok(Outcome::Done);
-    };
-    let before = guests::set_run_state(state, cpu, from, to);
+    }
+    let before = guests::set_run_state(state, name, from, to);
     match before {
         Some(before) if before == from => {
             writeln!(out, "{name} {}", if to == RunState::Paused { "is paused" } else { "runs" })?;

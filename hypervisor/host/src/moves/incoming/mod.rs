@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     guests::{Guest, Phase, Ram},
-    machine::{CpuNumber, HostMemory, Instant},
+    machine::{HostMemory, Instant},
     network::{Network, PAGE_PORT, SendError},
     state::HostState,
 };
@@ -39,7 +39,6 @@ enum Held {
 struct Agreed {
     description: GuestDescription,
     baseline: Baseline,
-    cpu: CpuNumber,
     /// What this host knew of a guest of that name before.
     before: Phase,
 }

@@ -1,6 +1,6 @@
 //! What a guest needs at its destination: taken, filled, put together, given back.
 
-use alloc::{boxed::Box, format, string::String};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use godwit_devices::{Board, BoardConfig};
 use godwit_frames::FRAME_BYTES;
@@ -8,7 +8,7 @@ use godwit_wire::{Accept, Offer, RefuseCode, Token};
 
 use super::{Agreed, Held, Incoming};
 use crate::{
-    guests::{self, Entry, GuestClock, Origin, Parts, Phase, RunState},
+    guests::{self, Core, Entry, GuestClock, Origin, Parts, Phase, RunState},
     moves::{
         offer::{self, Refusal},
         state::SavedGuest,
@@ -22,7 +22,7 @@ use crate::{
 const BYTES_PER_TURN: u64 = 4 << 20;
 
 impl Incoming {
-    /// Takes frames and a CPU for the guest.
+    /// Takes frames for the guest.
     pub(super) fn reserve(&mut self, state: &mut HostState<'_, '_>, offer: &Offer) -> Result<(), Refusal> {
         let (description, baseline) = offer::read(state.machine, offer)?;
         baseline
@@ -36,8 +36,8 @@ impl Incoming {
         {
             return Err((RefuseCode::NameTaken, format!("there is a guest called {name} here already")));
         }
-        let cpu = state.roster.free_cpu(state.machine.description());
-        let cpu = cpu.map_err(|error| (RefuseCode::Busy, format!("{error}")))?;
+        guests::fit::check(&description, state.machine.description())
+            .map_err(|unfit| (RefuseCode::Description, format!("{unfit}")))?;
         let ram = offer::reserve(offer, state.cpu.frames());
         state.cpu.frames().drain();
         let ram = ram?;
@@ -51,8 +51,7 @@ impl Incoming {
         if let Some(entry) = state.roster.find_mut(name) {
             before = core::mem::replace(&mut entry.phase, Phase::Arriving);
         }
-        guests::give_cpu(state, name, cpu);
-        self.agreed = Some(Agreed { description, baseline, cpu, before });
+        self.agreed = Some(Agreed { description, baseline, before });
         self.held = Held::Zeroing { ram, segment: 0, frame: 0 };
         Ok(())
     }
@@ -102,28 +101,37 @@ impl Incoming {
         let agreed = self.agreed.as_ref().ok_or("nothing was agreed")?;
         let machine = state.machine;
         let config = BoardConfig {
-            cpus: 1,
+            cpus: agreed.description.processors.count.get(),
             memory_bytes: agreed.description.memory_bytes,
             tsc_hz: machine.description().tsc_hz,
             wall_clock_start_s: saved.wall_clock_start_s,
         };
         let then = saved.after(0, config.tsc_hz);
         let board = Board::restore(&config, then, &saved.devices).map_err(|error| format!("{error}"))?;
-        let mut vcpu = machine.create_vcpu(agreed.baseline).map_err(|error| format!("{error}"))?;
-        vcpu.set_state(&saved.cpu).map_err(|error| format!("{error}"))?;
+        let (count, wanted) = (saved.cpus.len(), usize::from(config.cpus));
+        if count != wanted {
+            return Err(format!("the state of {count} CPUs came, and the guest has {wanted}"));
+        }
+        let mut cores = Vec::new();
+        for cpu in &saved.cpus {
+            let mut vcpu = machine.create_vcpu(agreed.baseline).map_err(|error| format!("{error}"))?;
+            vcpu.set_state(cpu).map_err(|error| format!("{error}"))?;
+            cores.push(Core::new(vcpu, cpu.activity));
+        }
+        let entry = state.roster.find(agreed.description.name.as_str());
         let parts = Parts {
-            vcpu,
-            activity: saved.cpu.activity,
+            cores,
             board,
             config,
             clock: GuestClock::showing(machine, then),
             baseline: agreed.baseline,
+            state: RunState::Paused,
+            console: entry.map(|entry| entry.console.clone()).unwrap_or_default(),
         };
         let Held::Filling { ram } = &mut self.held else { return Err("its memory is not here".into()) };
         let ram = core::mem::take(ram);
         match guests::assemble(state, agreed.description.clone(), ram, parts) {
-            Ok(mut guest) => {
-                guest.state = RunState::Paused;
+            Ok(guest) => {
                 self.held = Held::Ready { guest, saved: Box::new(saved) };
                 Ok(())
             }
@@ -141,14 +149,18 @@ impl Incoming {
             return Err("it is not in place".into());
         };
         let agreed = self.agreed.as_ref().ok_or("nothing was agreed")?;
-        let cpu = agreed.cpu;
+        let scene = state.scene();
         guest.clock = GuestClock::showing(machine, saved.after(paused_ns, guest.config.tsc_hz));
-        guest.vcpu.set_tsc_offset(guest.clock.tsc_offset());
+        guest.at_rest(scene, |cores| {
+            cores.iter_mut().for_each(|core| core.cpu.set_tsc_offset(guest.clock.tsc_offset()));
+        });
         let now = guest.clock.now(machine);
-        guest.board.after_pause(now, &guest.ram.door(machine.memory()));
-        guest.state = if saved.is_paused { RunState::Paused } else { RunState::Running };
-        if let Some(slot) = state.guests.slot(cpu) {
-            let mut console = slot.console.lock();
+        guest.with_board(scene, None, |board| board.after_pause(now, &guest.ram.door(machine.memory())));
+        if !saved.is_paused {
+            guest.life.change(RunState::Paused, RunState::Running);
+        }
+        {
+            let mut console = guest.console.lock();
             console.clear();
             console.write(&saved.console_output);
             for &byte in &saved.console_input {
@@ -158,7 +170,7 @@ impl Incoming {
         let name = agreed.description.name.as_str();
         let paused_ms = paused_ns / 1_000_000;
         log::info!("guest {name} runs here, from {}; it stood still for {paused_ms} ms", self.from.ip());
-        guests::place(state, cpu, guest);
+        guests::place(state, guest);
         if let Some(entry) = state.roster.find_mut(name) {
             entry.phase = Phase::Here;
         }
@@ -178,7 +190,6 @@ impl Incoming {
         if let Some(entry) =
             state.roster.find_mut(name).filter(|entry| matches!(entry.phase, Phase::Arriving))
         {
-            entry.cpu = None;
             entry.phase = agreed.before;
             // Nothing is known of it but that it did not come.
             if matches!((&entry.origin, &entry.phase), (Origin::Moved(_), Phase::Stopped(_))) {

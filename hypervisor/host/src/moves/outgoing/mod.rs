@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     guests::{self, Leaving, Phase, RunState},
-    machine::{CpuNumber, Instant},
+    machine::Instant,
     network::{ConnectionState, Network, PAGE_PORT},
     state::HostState,
 };
@@ -55,7 +55,6 @@ pub(crate) struct Outgoing {
     pub(crate) to: String,
     control: SocketAddrV4,
     pages: SocketAddrV4,
-    cpu: CpuNumber,
     channel: Option<Channel>,
     was_open: bool,
     source: Source,
@@ -85,17 +84,16 @@ impl Outgoing {
         to: &str,
         control: SocketAddrV4,
     ) -> Result<Self, String> {
-        let HostState { machine, network, guests, roster, startup, .. } = state;
+        let HostState { machine, network, roster, startup, .. } = state;
         let (machine, now) = (*machine, machine.now());
         let network = network.as_mut().map_err(|error| format!("this host has no network: {error}"))?;
         let entry = roster.find_mut(name).filter(|entry| matches!(entry.phase, Phase::Here));
         let entry = entry.ok_or("it does not run here")?;
-        let cpu = entry.cpu.ok_or("it does not run here")?;
-        let described = guests.with_guest(machine, cpu, |guest| match guest.state {
-            RunState::Ended(_) => None,
-            RunState::Running | RunState::Paused => Some(offer::describe(machine, guest)),
-        });
-        let offer = described.flatten().ok_or("it came to an end; there is nothing to move")?;
+        let here = entry.guest.as_ref().ok_or("it does not run here")?;
+        let offer = match here.life.state() {
+            RunState::Ended(_) => return Err("it came to an end; there is nothing to move".into()),
+            RunState::Running | RunState::Paused => offer::describe(machine, here),
+        };
         let settings = SourceSettings {
             host: Name::new(startup.command_line.options.host_name()),
             datagram_bytes: u16::try_from(network.max_page_bytes()).unwrap_or(u16::MAX),
@@ -111,7 +109,6 @@ impl Outgoing {
             to: to.into(),
             control,
             pages: SocketAddrV4::new(*control.ip(), PAGE_PORT),
-            cpu,
             channel: Some(Channel::new(connection)),
             was_open: false,
             source,
@@ -215,7 +212,7 @@ impl Outgoing {
             Some(Ending::Stay(why)) => {
                 self.set_phase(state, Phase::Here);
                 // It may have come to an end meanwhile, when nobody looked because it was leaving.
-                guests::look_again(state, self.cpu);
+                guests::look_again(state, &self.guest);
                 self.standing = Standing::Stays(why);
             }
             None => {}
@@ -322,17 +319,18 @@ impl Outgoing {
     /// Stops the guest and takes its state.
     fn pause(&mut self, state: &mut HostState<'_, '_>) {
         let machine = state.machine;
-        let Some(slot) = state.guests.slot(self.cpu) else { return };
-        let taken = state.guests.with_guest(machine, self.cpu, |guest| {
-            let before = guest.state;
-            if !matches!(before, RunState::Ended(_)) {
-                guest.state = RunState::Paused;
-            }
-            guests::move_output(guest, slot, machine);
-            let saved = SavedGuest::take(machine, guest, before, &slot.console.lock());
-            (before, saved, machine.now())
+        let scene = state.scene();
+        let Some(guest) = state.roster.here(&self.guest) else { return };
+        let was_running = guest.life.change(RunState::Running, RunState::Paused) == RunState::Running;
+        let (before, saved, paused_at) = guest.at_rest(scene, |cores| {
+            guests::move_output(scene, guest);
+            // It may have come to an end before it stood still.
+            let before = match guest.life.state() {
+                RunState::Paused if was_running => RunState::Running,
+                other => other,
+            };
+            (before, SavedGuest::take(scene, guest, cores, before), machine.now())
         });
-        let Some((before, saved, paused_at)) = taken else { return };
         self.before = before;
         self.paused_at = Some(paused_at);
         // What came to an end meanwhile has no state to send: the move is called off.
@@ -347,7 +345,7 @@ impl Outgoing {
         self.datagrams.clear();
         self.set_phase(state, Phase::Leaving(Leaving { to: self.to.clone(), in_doubt: false }));
         if self.paused_at.is_some() && self.before == RunState::Running {
-            let _ = guests::set_run_state(state, self.cpu, RunState::Paused, RunState::Running);
+            let _ = guests::set_run_state(state, &self.guest, RunState::Paused, RunState::Running);
         }
     }
 

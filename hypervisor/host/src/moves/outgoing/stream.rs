@@ -27,26 +27,24 @@ impl Outgoing {
         if !reads || self.standing != Standing::UnderWay || self.ending.is_some() {
             return false;
         }
-        let HostState { machine, guests, network, .. } = state;
+        let HostState { machine, roster, network, .. } = state;
         let (machine, Ok(network)) = (*machine, network.as_mut()) else { return false };
-        let Self { source, out, datagrams, pages, cpu, .. } = self;
-        let more = guests.with_guest(machine, *cpu, |guest| {
-            let more = datagrams.is_empty()
-                && source.step(now.as_nanoseconds(), FRAMES_PER_TURN, &guest.ram.door(machine.memory()), out);
-            datagrams.append(&mut out.datagrams);
-            while let Some(datagram) = datagrams.front() {
-                match send(network, *pages, datagram, &guest.ram, now) {
-                    // What cannot be sent for another reason counts as lost: it is sent again, or patience ends.
-                    Ok(()) => {}
-                    Err(SendError::Full | SendError::NoAddress) => break,
-                    Err(error) => log::debug!("a page datagram is dropped: {error}"),
-                }
-                datagrams.pop_front();
+        let Self { source, out, datagrams, pages, .. } = self;
+        let Some(guest) = roster.here(&self.guest) else { return false };
+        let more = datagrams.is_empty()
+            && source.step(now.as_nanoseconds(), FRAMES_PER_TURN, &guest.ram.door(machine.memory()), out);
+        datagrams.append(&mut out.datagrams);
+        while let Some(datagram) = datagrams.front() {
+            match send(network, *pages, datagram, &guest.ram, now) {
+                // What cannot be sent for another reason counts as lost: it is sent again, or patience ends.
+                Ok(()) => {}
+                Err(SendError::Full | SendError::NoAddress) => break,
+                Err(error) => log::debug!("a page datagram is dropped: {error}"),
             }
-            more || datagrams.is_empty() && !out.datagrams.is_empty()
-        });
+            datagrams.pop_front();
+        }
         network.flush();
-        more.unwrap_or(false)
+        more || datagrams.is_empty() && !out.datagrams.is_empty()
     }
 }
 
