@@ -3,4 +3,7 @@
 
 mod drive;
 mod garbage;
+mod guest;
+mod messages;
 mod moved;
+mod start;
