@@ -1,6 +1,6 @@
 //! A guest with several CPUs, as tests drive it.
 
-use godwit_devices::{Board, BoardConfig, GuestTime, Now, Start};
+use godwit_devices::{Board, BoardConfig, Now, Start};
 use godwit_guest::{VcpuIndex, VcpuSet};
 
 use crate::drive::{CONFIG, Memory};
@@ -114,10 +114,6 @@ impl Guest {
     pub(crate) fn advance(&mut self, nanoseconds: u64) {
         self.now = crate::drive::after(self.now, nanoseconds);
         self.board.advance(self.now);
-    }
-
-    pub(crate) fn time(&self) -> GuestTime {
-        self.now.time
     }
 
     pub(crate) fn accept(&mut self, index: usize) -> Option<u8> {

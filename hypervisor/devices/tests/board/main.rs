@@ -6,4 +6,7 @@ mod garbage;
 mod guest;
 mod messages;
 mod moved;
+mod older;
+mod routing;
 mod start;
+mod time;
