@@ -126,6 +126,11 @@ fn each_cpu_is_there_once_in_whatever_order() {
             "{error:?}"
         );
     }
+    // Only the first one booted: bit 8 of the base, in the second byte of the number behind the CPU's.
+    for (index, bits) in [(0, 0x90), (2, 0x92)] {
+        let error = with_apics(&|apics| apics[index].bytes[2] = bits).err();
+        assert!(matches!(error, Some(RestoreError::Impossible { .. })), "{error:?}");
+    }
     // A CPU's state is not another's: neither the id nor who booted would be right.
     for (one, other) in [(0, 1), (1, 2)] {
         let error = with_apics(&|apics| {

@@ -122,11 +122,15 @@ fn what_a_cpu_writes_before_it_obeys_init_does_not_count() {
     guest.send(0, TO_1, INIT);
     guest.store(1, SPURIOUS, 0x1ff);
     guest.store(1, TASK_PRIORITY, 0x40);
+    for base in [0xfee0_0c00, 0xfee0_0000] {
+        assert!(guest.write_msr(1, APIC_BASE, base), "off, or in another mode");
+    }
     guest.send(0, TO_1, 0xa1);
     guest.send(0, TO_1, 0x4400);
     guest.send(0, TO_1, START_UP | 9);
     assert_eq!(guest.take_start(1), Some(Start::Init));
     assert_eq!((guest.load(1, SPURIOUS), guest.load(1, TASK_PRIORITY), guest.accept(1)), (0xff, 0, None));
+    assert_eq!(guest.read_msr(1, APIC_BASE), Some(0xfee0_0800));
     assert_eq!(guest.take_start(1), Some(Start::StartUp { vector: 9 }));
     assert!(guest.board.take_nmi(cpu(1)), "an NMI after INIT waits for the CPU");
 }
