@@ -127,7 +127,7 @@ impl Board {
         self.interrupts.accept(vcpu)
     }
 
-    /// Takes a pending NMI: whether there was one.
+    /// Takes a pending NMI: whether there was one. A CPU that waits for a start-up message is not to be asked: its NMI waits too.
     pub fn take_nmi(&mut self, vcpu: VcpuIndex) -> bool {
         self.interrupts.apics.get_mut(vcpu).is_some_and(|apic| apic.take_nmi())
     }

@@ -47,6 +47,10 @@ impl LocalApic {
         if !is_possible(value) || matches!(mode, (0, BOTH) | (BOTH, ENABLED)) {
             return Err(Refused);
         }
+        // A CPU that has yet to obey INIT would not have written this, and the mode is what INIT leaves alone.
+        if self.starting.init {
+            return Ok(());
+        }
         // The bit that says which CPU booted is not the guest's to change.
         let value = value & !BOOT_CPU | self.base & BOOT_CPU;
         if value & ENABLED == 0 {

@@ -44,6 +44,10 @@ impl LocalApics {
 
     /// Sets the level of LINT0, to which the 8259A's output is wired at every CPU.
     pub(crate) fn set_pin0(&mut self, level: bool) {
+        // Nearly always it is inactive and stays so.
+        if !level && self.0.first().is_some_and(|apic| !apic.pin0) {
+            return;
+        }
         for apic in &mut self.0 {
             apic.set_pin0(level);
         }

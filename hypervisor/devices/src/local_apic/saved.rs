@@ -110,6 +110,8 @@ impl LocalApics {
         }
         let apics: Option<Vec<LocalApic>> = found.into_iter().take(count).collect();
         let apics = apics.ok_or(RestoreError::Missing(DEVICE))?;
+        let pin0 = apics.first().map(|apic| apic.pin0);
+        ensure(apics.iter().all(|apic| Some(apic.pin0) == pin0), DEVICE, "one line has two levels")?;
         let last = apics.iter().filter(|apic| apic.took_last).count();
         ensure(last <= 1, DEVICE, "more than one took the last message of lowest priority")?;
         Ok(Self(apics))

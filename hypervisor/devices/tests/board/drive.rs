@@ -6,8 +6,15 @@ use godwit_devices::{Board, BoardConfig, GuestTime, Now, Start};
 use godwit_guest::{GuestAddress, GuestMemory, MAX_VCPUS, NotRam, VcpuIndex, VcpuSet};
 use proptest::prelude::*;
 
-pub(crate) const CONFIG: BoardConfig =
-    BoardConfig { cpus: 4, memory_bytes: 1 << 30, tsc_hz: 2_500_000_000, wall_clock_start_s: 1_790_000_000 };
+/// How many CPUs the boards here have, where nothing else is said.
+pub(crate) const CPUS: usize = 4;
+
+pub(crate) const CONFIG: BoardConfig = BoardConfig {
+    cpus: CPUS as u8,
+    memory_bytes: 1 << 30,
+    tsc_hz: 2_500_000_000,
+    wall_clock_start_s: 1_790_000_000,
+};
 
 /// A guest's first 64 KiB.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,7 +71,7 @@ pub(crate) struct Answer {
     start: Option<Start>,
     output: Vec<u8>,
     attention: VcpuSet,
-    /// Of every CPU that a guest can have.
+    /// Of every CPU, and of the one that was driven once more: there may be no such CPU.
     cpus: Vec<CpuAnswer>,
 }
 
@@ -131,7 +138,7 @@ pub(crate) fn drive(
             None
         }
     };
-    let cpus = VcpuIndex::first(MAX_VCPUS).map(|vcpu| CpuAnswer {
+    let cpus = VcpuIndex::first(CPUS).chain([vcpu]).map(|vcpu| CpuAnswer {
         has_interrupt: board.has_interrupt(vcpu),
         held_back_class: board.held_back_class(vcpu),
         task_priority: board.task_priority(vcpu),
@@ -169,7 +176,7 @@ pub(crate) fn ports(ports: &'static [u16]) -> impl Strategy<Value = Operation> +
 
 /// Most often a CPU that the boards here have.
 pub(crate) fn vcpus() -> impl Strategy<Value = VcpuIndex> + Clone {
-    let index = prop_oneof![4 => Just(0), 6 => 0usize..4, 1 => 0..MAX_VCPUS];
+    let index = prop_oneof![4 => Just(0), 6 => 0..CPUS, 1 => 0..MAX_VCPUS];
     index.prop_map(|index| VcpuIndex::new(index).unwrap_or_default())
 }
 

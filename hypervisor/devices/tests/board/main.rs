@@ -3,4 +3,10 @@
 
 mod drive;
 mod garbage;
+mod guest;
+mod messages;
 mod moved;
+mod older;
+mod routing;
+mod start;
+mod time;

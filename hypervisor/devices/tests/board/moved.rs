@@ -6,7 +6,7 @@ use godwit_guest::VcpuIndex;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::drive::{CONFIG, Memory, Operation, after, drive, hosts, ports, steps, vcpus};
+use crate::drive::{CONFIG, CPUS, Memory, Operation, after, drive, hosts, ports, steps, vcpus};
 
 type Steps = Vec<(u64, VcpuIndex, Operation)>;
 
@@ -34,7 +34,7 @@ fn moves(prepare: &[Operation], before: Steps, then: Steps) -> Result<(), TestCa
     let saved = stayed.save(now);
     let mut moved = Board::restore(&CONFIG, now, &saved).expect("it was saved");
     prop_assert_eq!(differing(&moved.save(now), &saved), []);
-    assert_eq!(moved.take_attention().count(), 4, "all CPUs look once");
+    assert_eq!(moved.take_attention().count(), CPUS as u32, "all CPUs look once");
     stayed.take_attention();
     let moved_memory = memory.clone();
     let mut moved_now = now;

@@ -140,6 +140,40 @@ fn several_cpus_are_cores_of_one_package() {
     }
 }
 
+/// What Linux 6.1 makes of it on AMD (`arch/x86/kernel/cpu/amd.c`, `common.c`, `cacheinfo.c`): package and core.
+fn as_linux_reads(apic_id: u32, cpus: u32) -> (u32, u32) {
+    let cpu = CpuidContext { apic_id, cpus, ..ONE_CPU };
+    let ask = |leaf, subleaf| BASELINE.answer(leaf, subleaf, &cpu);
+    // detect_ht() leaves threads alone where the cores are of the compatible legacy kind; there is no TOPOEXT (bit 22) that would
+    // ask leaves 0x8000_001d and 0x8000_001e.
+    let extended = ask(0x8000_0001, 0).ecx;
+    assert_eq!((extended >> 1 & 1 == 1, extended >> 22 & 1), (cpus > 1, 0));
+    assert!(ask(0x8000_0000, 0).eax >= 0x8000_0008, "early_init_amd_mc() gives up below that");
+    // early_init_amd_mc(): cores of the package, and the bits of the APIC id that name one.
+    let sizes = ask(0x8000_0008, 0).ecx;
+    let cores = (sizes & 0xff) + 1;
+    let mut bits = sizes >> 12 & 0xf;
+    if bits == 0 {
+        while 1 << bits < cores {
+            bits += 1;
+        }
+    }
+    assert_eq!(cores, cpus);
+    // amd_detect_cmp().
+    let initial = ask(1, 0).ebx >> 24;
+    assert_eq!(initial, apic_id);
+    (initial >> bits, initial & ((1 << bits) - 1))
+}
+
+#[test]
+fn linux_finds_one_package_with_each_cpu_as_a_core() {
+    for cpus in 1..=crate::MAX_VCPUS as u32 {
+        for apic_id in 0..cpus {
+            assert_eq!(as_linux_reads(apic_id, cpus), (0, apic_id), "{apic_id} of {cpus}");
+        }
+    }
+}
+
 #[test]
 fn addresses_are_as_wide_as_the_baseline_says() {
     let sizes = ask(0x8000_0008, 0).eax;

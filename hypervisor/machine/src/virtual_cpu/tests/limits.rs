@@ -47,6 +47,20 @@ fn every_processor_takes_the_state_at_reset() {
 }
 
 #[test]
+fn every_processor_takes_what_init_and_a_start_up_message_lead_to() {
+    for (leaves, xsave) in [(Leaves::default(), false), (Leaves::full(), true)] {
+        let (limits, format) = (Limits::read(&leaves, 36), Format::read(&leaves, xsave, 0));
+        let mut state = reset::state(&format);
+        (state.control.cr0, state.control.cr4, state.control.efer) = (0x8000_0031, 0x20, 0x500);
+        state.init();
+        assert_eq!(limits.check(&state, &format), Ok(()));
+        state.start_up(0xff);
+        assert_eq!(limits.check(&state, &format), Ok(()));
+        assert_eq!(state.fpu, reset::state(&format).fpu);
+    }
+}
+
+#[test]
 fn addresses_are_canonical_or_not() {
     for address in [0, 0x7fff_ffff_ffff, 0xffff_8000_0000_0000, u64::MAX] {
         assert!(is_canonical(address), "{address:#x}");
