@@ -12,12 +12,12 @@ use super::{
     counters::Behind,
     exits::{self, Next},
     life::End,
-    table::{Scene, Seat},
+    table::Scene,
     vcpu::{Core, Vcpu},
 };
 use crate::{
     machine::{Instant, Machine},
-    scheduler::{FIRST, Leave, Turn},
+    scheduler::Leave,
 };
 
 /// Exits after which the CPU looks at its mail, however busy the guest is.
@@ -33,10 +33,8 @@ pub enum Rest {
 }
 
 /// Runs guests on one CPU.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Runner {
-    /// What it ran last and wants to go on with. The first CPU, which has much else to do, keeps nothing from the others.
-    held: Option<Turn<Seat>>,
     /// What the CPU's timer is set to.
     armed: Option<Instant>,
 }
@@ -45,7 +43,7 @@ impl Runner {
     /// Runs what this CPU has to run, until something else needs it, at the latest until `until`.
     pub fn slice(&mut self, machine: &dyn Machine, table: &GuestTable, until: Option<Instant>) -> Rest {
         let scene = table.scene(machine);
-        let (turn, next) = scene.scheduler.pick(machine, self.held.take());
+        let (turn, next) = scene.scheduler.pick(machine);
         let Some(turn) = turn else {
             if self.armed.take().is_some() {
                 machine.set_timer(None);
@@ -62,11 +60,7 @@ impl Runner {
                 leave = Leave::Ready;
             }
         }
-        if leave == Leave::Ready && machine.this_cpu() != FIRST {
-            self.held = Some(turn);
-        } else {
-            scene.scheduler.put_back(machine, turn, leave);
-        }
+        scene.scheduler.put_back(machine, turn, leave);
         Rest::None
     }
 

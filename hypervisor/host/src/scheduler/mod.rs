@@ -16,7 +16,7 @@ use crate::{
 };
 
 use godwit_guest::description::Cap;
-pub(crate) use queue::{FIRST, GroupKey, Leave, TaskKey, Turn};
+pub(crate) use queue::{GroupKey, Leave, TaskKey, Turn};
 pub(crate) use task::{Account, Terms};
 
 use queue::{Pick, Queue};
@@ -60,25 +60,14 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// What the CPU that calls runs next, and when it must look again at the latest. `before` is what it ran until now, which can
-    /// be what it goes on with.
-    pub(crate) fn pick(
-        &self,
-        machine: &dyn Machine,
-        before: Option<Turn<T>>,
-    ) -> (Option<Turn<T>>, Option<Instant>) {
-        let (now, cpu) = (machine.now(), machine.this_cpu());
-        let mut queue = self.queue.lock();
-        if let Some(turn) = before {
-            queue.put_back(now, turn, Leave::Ready);
-        }
-        let Pick { turn, kick: others, next } = queue.pick(now, cpu);
-        drop(queue);
+    /// What the CPU that calls runs next, and when it must look again at the latest.
+    pub(crate) fn pick(&self, machine: &dyn Machine) -> (Option<Turn<T>>, Option<Instant>) {
+        let Pick { turn, kick: others, next } = self.queue.lock().pick(machine.now(), machine.this_cpu());
         kick(machine, others);
         (turn, next)
     }
 
-    /// Ends a turn. Other CPUs may go on with it at once.
+    /// Ends a turn, or a part of it: a CPU that asks again soon goes on with what wants to, unless another task is due.
     pub(crate) fn put_back(&self, machine: &dyn Machine, turn: Turn<T>, leave: Leave) {
         let mut queue = self.queue.lock();
         queue.put_back(machine.now(), turn, leave);

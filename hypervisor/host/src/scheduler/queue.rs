@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The CPU that serves the host besides.
-pub(crate) const FIRST: CpuNumber = CpuNumber(0);
+const FIRST: CpuNumber = CpuNumber(0);
 /// How long a task keeps its CPU while others want it.
 pub(super) const TURN: Duration = Duration::from_millis(4);
 /// A task loses its CPU before its turn is over only to one that has had so much less virtual time.
@@ -123,6 +123,7 @@ impl<T: Clone> Queue<T> {
             home: terms.cpus.last().unwrap_or(CpuNumber(0)),
             woken: false,
             called: None,
+            kept: None,
             ran: Duration::ZERO,
             waited: Duration::ZERO,
             longest_wait: Duration::ZERO,
@@ -169,6 +170,11 @@ impl<T: Clone> Queue<T> {
         self.idle.remove(cpu);
         self.open.remove(cpu);
         self.called.remove(cpu);
+        self.tasks
+            .iter_mut()
+            .flatten()
+            .filter(|task| task.kept == Some(cpu))
+            .for_each(|task| task.kept = None);
         self.renew(now);
         self.end_sleeps(now);
         let chosen = self.best_for(now, cpu);
@@ -187,6 +193,9 @@ impl<T: Clone> Queue<T> {
         let used = task.end(now);
         if let (Leave::Asleep(until), false) = (leave, task.woken) {
             task.status = Status::Asleep { until };
+        } else if task.home != FIRST {
+            // Back in a moment: others need not take it. The first CPU has much else to do, and keeps nothing from them.
+            task.kept = Some(task.home);
         }
         let (had_ns, most_ns) = (task.virtual_ns, self.floor_ns.saturating_add(apart_ns(&task.terms)));
         if let Some(Some((Some(budget), _))) = self.groups.get_mut(task.group.0) {
@@ -234,7 +243,8 @@ impl<T: Clone> Queue<T> {
 
     fn can_begin(&self, task: &Task<T>, cpu: CpuNumber) -> bool {
         // The first CPU has the most other work: it leaves a task to the one that was called for it and is on its way.
-        let is_taken = cpu == FIRST && task.called.is_some_and(|called| self.called.contains(called));
+        let is_taken = cpu == FIRST && task.called.is_some_and(|called| self.called.contains(called))
+            || task.kept.is_some_and(|keeper| keeper != cpu);
         task.is_waiting() && task.terms.cpus.contains(cpu) && self.allowance(task).is_some() && !is_taken
     }
 
@@ -362,7 +372,7 @@ impl<T: Clone> Queue<T> {
                 break;
             }
             let Some(task) = self.task(TaskKey(key)) else { continue };
-            if !task.is_waiting() || self.allowance(task).is_none() {
+            if !task.is_waiting() || task.kept.is_some() || self.allowance(task).is_none() {
                 continue;
             }
             let free = self.idle.and(task.terms.cpus);

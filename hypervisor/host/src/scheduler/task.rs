@@ -56,6 +56,8 @@ pub(super) struct Task<T> {
     pub(super) woken: bool,
     /// The CPU that was called for it last.
     pub(super) called: Option<CpuNumber>,
+    /// The CPU that had it until a moment ago and asks again at once.
+    pub(super) kept: Option<CpuNumber>,
     pub(super) ran: Duration,
     pub(super) waited: Duration,
     pub(super) longest_wait: Duration,
