@@ -273,6 +273,21 @@ pub struct RawGuest {
     pub leaves: BTreeMap<u64, u64>,
     /// Why it stopped, and how often.
     pub exits: BTreeMap<String, u64>,
+    /// Its virtual CPUs, by number.
+    pub vcpus: Vec<RawVcpu>,
+}
+
+/// What `guest NAME raw` says of a virtual CPU.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RawVcpu {
+    /// `running`, `waiting`, `asleep`, `halted` or `off`.
+    pub state: String,
+    /// The host CPU that runs it, or ran it last.
+    pub cpu: u64,
+    /// Nanoseconds that it had a CPU.
+    pub ran_ns: u64,
+    /// Nanoseconds that it wanted one and had none.
+    pub waited_ns: u64,
 }
 
 impl RawGuest {
@@ -284,6 +299,14 @@ impl RawGuest {
                 ["state", ..] => guest.state = line.trim_start_matches("state ").to_owned(),
                 ["memory", bytes] => guest.memory_bytes = number(bytes)?,
                 ["leaves", order, count] => _ = guest.leaves.insert(number(order)?, number(count)?),
+                ["vcpu", _, "state", state, "cpu", cpu, "ran_ns", ran, "waited_ns", waited, ..] => {
+                    guest.vcpus.push(RawVcpu {
+                        state: state.to_owned(),
+                        cpu: number(cpu)?,
+                        ran_ns: number(ran)?,
+                        waited_ns: number(waited)?,
+                    });
+                }
                 ["exits", reason, count] => _ = guest.exits.insert(reason.to_owned(), number(count)?),
                 ["end"] => return Ok(guest),
                 // Tables, runs, and the host's log.

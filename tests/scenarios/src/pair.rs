@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use godwit_guest::{
     bundle::Builder,
-    description::{CommandLine, GuestDescription, GuestName, PagePolicy},
+    description::{CommandLine, GuestDescription, GuestName, PagePolicy, Processors},
 };
 use godwit_lab::{Lab, LabFile, Port, RawFrames, RunningHost};
 use tempfile::TempDir;
@@ -45,6 +45,8 @@ pub struct GuestSpec {
     pub command_line: String,
     /// Whether it starts with its host.
     pub autostart: bool,
+    /// Its virtual CPUs.
+    pub processors: Processors,
 }
 
 impl GuestSpec {
@@ -56,6 +58,7 @@ impl GuestSpec {
             kernel: Kernel::Micro,
             command_line: command_line.to_owned(),
             autostart: true,
+            processors: Processors::default(),
         }
     }
 
@@ -96,7 +99,7 @@ pub fn bundle(guests: &[GuestSpec]) -> Result<(PathBuf, TempDir)> {
             command_line: CommandLine::new(&guest.command_line)?,
             pages: PagePolicy::Largest,
             autostart: guest.autostart,
-            processors: Default::default(),
+            processors: guest.processors,
             trust_domain: None,
             tsc_hz: None,
         };

@@ -1,8 +1,9 @@
-//! Fifty moves to and fro at random instants, while the guest writes, spins, and somebody types.
+//! Moves to and fro at random instants, while the guest writes, spins, and somebody types.
 
 use std::{thread, time::Duration};
 
 use anyhow::{Result, ensure};
+use godwit_guest::description::{Processors, VcpuCount};
 use godwit_lab::{GuestLine, RunningHost};
 use godwit_scenarios::{
     ANSWER,
@@ -14,14 +15,28 @@ use godwit_scenarios::{
 };
 
 const MOVES: u64 = 50;
+/// Moves of a guest with several virtual CPUs.
+const MOVES_OF_SEVERAL: u64 = 10;
 /// The longest that the guest is left alone before it moves again.
 const MOST_REST_MS: u64 = 300;
 const SEED: u64 = 0x60d;
 
 #[test]
 fn fifty_moves_at_random_instants_lose_nothing() -> Result<()> {
+    move_at_random_instants(Processors::default(), MOVES)
+}
+
+#[test]
+fn a_guest_with_more_cpus_than_its_hosts_moves_at_random_instants() -> Result<()> {
+    let processors = Processors { count: VcpuCount::new(3)?, ..Processors::default() };
+    move_at_random_instants(processors, MOVES_OF_SEVERAL)
+}
+
+/// Moves the Linux guest to and fro, which has to lose nothing.
+fn move_at_random_instants(processors: Processors, moves: u64) -> Result<()> {
     let mut guest = GuestSpec::linux("heartbeat=100 spin=1 write=8 rate=2000 echo=1");
     guest.autostart = false;
+    guest.processors = processors;
     let pair = Pair::start(&PairSpec::small(guest))?;
     let (north, south) = (pair.north(), pair.south());
     let before = [free_frames(north)?, free_frames(south)?];
@@ -32,7 +47,7 @@ fn fifty_moves_at_random_instants_lose_nothing() -> Result<()> {
 
     let mut random = Random::new(SEED);
     let mut typed = Vec::new();
-    for number in 0..MOVES {
+    for number in 0..moves {
         let (here, there) = if number.is_multiple_of(2) { (north, south) } else { (south, north) };
         // The instant is what is tried, so nothing is waited for.
         thread::sleep(Duration::from_millis(random.below(MOST_REST_MS)));
@@ -55,7 +70,7 @@ fn fifty_moves_at_random_instants_lose_nothing() -> Result<()> {
     }
 
     ensure_all_well([north, south], &typed)?;
-    let end = if MOVES.is_multiple_of(2) { north } else { south };
+    let end = if moves.is_multiple_of(2) { north } else { south };
     // The writer and the spinner go on after the last move.
     let rounds = said([north, south], |line| match line {
         GuestLine::PagesOk { round } => Some(round),
@@ -96,7 +111,7 @@ fn ensure_all_well(hosts: [&RunningHost; 2], typed: &[String]) -> Result<()> {
     });
     let in_order = |pair: &[(u64, u64)]| pair[1].0 == pair[0].0 + 1 && pair[1].1 > pair[0].1;
     let hole = beats.windows(2).find(|pair| !in_order(pair));
-    ensure!(hole.is_none() && beats.len() as u64 > MOVES, "{} beats, and between them {hole:?}", beats.len());
+    ensure!(hole.is_none() && beats.len() > typed.len(), "{} beats, and between them {hole:?}", beats.len());
     let echoes = said(hosts, |line| match line {
         GuestLine::Echo { number, text } => Some((number, text)),
         _ => None,

@@ -1,6 +1,7 @@
 //! Moves that the destination does not take, or that reach nobody: the guest stays, and nothing is lost on either host.
 
 use anyhow::{Result, ensure};
+use godwit_guest::description::{HostCpus, Processors};
 use godwit_scenarios::{
     ANSWER, ensure_says,
     pair::{GuestSpec, Pair, PairSpec, ensure_beats, ensure_state, free_frames, send},
@@ -66,14 +67,15 @@ fn a_name_is_one_guests() -> Result<()> {
 }
 
 #[test]
-fn a_cpu_runs_one_guest() -> Result<()> {
+fn a_guest_goes_only_where_the_cpus_are_that_it_is_pinned_to() -> Result<()> {
     let hosts = ["cpus = 2\nmemory = \"256MiB\"\n", "cpus = 1\nmemory = \"256MiB\"\n"];
-    let other = GuestSpec { name: "other".into(), ..guest() };
-    let pair = Pair::start(&PairSpec { hosts, south: vec![other], ..PairSpec::small(guest()) })?;
+    let pinned = Processors { pins: HostCpus::new([1])?, ..Processors::default() };
+    let pair =
+        Pair::start(&PairSpec { hosts, ..PairSpec::small(GuestSpec { processors: pinned, ..guest() }) })?;
     ensure_stays(
         &pair,
         "south",
-        &["the destination refuses: each of the 1 CPUs of this host has a guest already"],
+        &["the destination refuses: it is pinned to cpu1, and this host has cpu0: change `pin`"],
     )
 }
 

@@ -65,7 +65,7 @@ fn run(files: &Files, name: &str) -> Result<Vec<StampedLine>> {
     let ended = format!("{name}: it switched itself off");
     host.expect_line("the end of the guest", |line| line == ended, bed::GUEST)?;
     let mut lines = host.stamped_lines();
-    let start = format!("guest {name} starts on ");
+    let start = format!("guest {name} starts with ");
     let first = lines.iter().position(|line| line.text.contains(&start)).context("it was never started")?;
     let lines = lines.split_off(first);
     for line in &lines {

@@ -125,21 +125,3 @@ fn the_page_policy_decides_about_leaves() -> Result<()> {
     }
     Ok(())
 }
-
-#[test]
-fn more_guests_than_cpus_are_refused_with_the_reason() -> Result<()> {
-    let guests = ["web-1", "web-2", "web-3"];
-    let autostart = |name| Ok(GuestDescription { autostart: true, ..beating(name)? });
-    let host = host(guests.into_iter().map(autostart).collect::<Result<Vec<_>>>()?)?;
-    let reason = "each of the 2 CPUs of this host has a guest already";
-    host.has_said("guest web-3 does not start: each of the 2", ANSWER)?;
-    let said = host.command("guest web-3", ANSWER)?;
-    godwit_scenarios::ensure_says(&said, &["stopped", reason])?;
-    host.tell("start", "web-3", reason)?;
-    host.tell("stop", "web-1", "is stopped")?;
-    host.start("web-3")?;
-    for (name, state) in [("web-1", "stopped"), ("web-2", "running"), ("web-3", "running")] {
-        host.ensure_state(name, state)?;
-    }
-    Ok(())
-}

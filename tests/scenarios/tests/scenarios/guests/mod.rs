@@ -5,3 +5,4 @@ mod commands;
 mod ill_behaved;
 mod linux;
 mod micro;
+mod sharing;
