@@ -98,7 +98,9 @@ pub(super) fn serve(machine: &dyn Machine, guest: &mut Guest, exit: &Exit) -> Ne
             return emulated(guest, result);
         }
         Reason::DebugTrap => Outcome::Trap(Event::DEBUG),
-        Reason::CacheFlush => Outcome::Done,
+        Reason::CacheFlush | Reason::Pause => Outcome::Done,
+        Reason::ReadTsc => instructions::read_tsc(guest, false),
+        Reason::ReadTscp => instructions::read_tsc(guest, true),
         Reason::NotOffered => Outcome::Fault(Event::INVALID_OPCODE),
         Reason::Shutdown => return Next::End(End::TripleFault { rip: guest.vcpu.registers().rip }),
         Reason::Refused { detail } => return Next::End(End::Refused(detail)),

@@ -1,4 +1,4 @@
-//! Instructions that the host carries out for a guest: CPUID, IN, OUT, RDMSR, WRMSR, XSETBV.
+//! Instructions that the host carries out for a guest: CPUID, IN, OUT, RDMSR, WRMSR, XSETBV, RDTSC, RDTSCP.
 
 use godwit_devices::Now;
 use godwit_guest::{baseline::CpuidContext, cpu::General, vcpu::Event};
@@ -84,6 +84,20 @@ pub(super) fn set_extended_control(guest: &mut Guest) -> Outcome {
         return Outcome::Fault(Event::GENERAL_PROTECTION);
     }
     guest.vcpu.set_xcr0(value);
+    Outcome::Done
+}
+
+/// RDTSC, and RDTSCP, which gives TSC_AUX in ECX as well (APM vol. 3).
+pub(super) fn read_tsc(guest: &mut Guest, with_aux: bool) -> Outcome {
+    const TSC: u32 = 0x10;
+    const TSC_AUX: u32 = 0xc000_0103;
+    let Some(value) = guest.vcpu.read_msr(TSC) else { return Outcome::Fault(Event::INVALID_OPCODE) };
+    let aux = if with_aux { guest.vcpu.read_msr(TSC_AUX).unwrap_or(0) } else { 0 };
+    let registers = guest.vcpu.registers();
+    registers.set_edx_eax(value);
+    if with_aux {
+        registers.set_32(General::Rcx, aux as u32);
+    }
     Outcome::Done
 }
 

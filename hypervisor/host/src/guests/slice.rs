@@ -143,6 +143,9 @@ fn concerns_devices(reason: &Reason) -> bool {
             | Reason::Hypercall
             | Reason::SetExtendedControl
             | Reason::CacheFlush
+            | Reason::Pause
+            | Reason::ReadTsc
+            | Reason::ReadTscp
             | Reason::NotOffered
     )
 }

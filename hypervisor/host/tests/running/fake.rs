@@ -67,6 +67,8 @@ pub(crate) struct State {
     pub(crate) at_rest: bool,
     /// Time is kept by somebody else: a sleeping CPU does not make it pass.
     pub(crate) clock_is_held: bool,
+    /// How often each CPU was told that its next guest is of another trust domain.
+    pub(crate) forgotten: Vec<u32>,
     /// What each CPU said when it last went to sleep.
     pub(crate) deadlines: Vec<Option<Instant>>,
     generator: SplitMix64,
@@ -99,6 +101,7 @@ impl FakeMachine {
             provoked: Vec::new(),
             at_rest: false,
             clock_is_held: false,
+            forgotten: vec![0; usize::from(cpus)],
             deadlines: vec![None; usize::from(cpus)],
             generator: SplitMix64::new(42),
         };
@@ -139,6 +142,7 @@ fn description(cpus: u16) -> Description {
             Feature { name: "vGIF", present: true },
             Feature { name: "flush-by-ASID", present: false },
         ],
+        mitigations: vec!["IBPB between guests", "return stack fill at exits"],
         largest_leaf: Order::HUGE,
         physical_address_bits: 40,
         tsc_hz: 2_394_560_000,
@@ -271,6 +275,12 @@ impl Machine for FakeMachine {
         } else {
             Err(VcpuError("this machine is only pretended"))
         }
+    }
+
+    fn forget_last_guest(&self) {
+        let mut state = self.state();
+        let cpu = usize::from(state.cpu);
+        state.forgotten[cpu] += 1;
     }
 
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {

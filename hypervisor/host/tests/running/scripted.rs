@@ -126,4 +126,14 @@ impl VirtualCpu for ScriptedCpu {
     fn set_tsc_offset(&mut self, offset: u64) {
         self.tsc_offset = offset;
     }
+
+    fn intercept_tsc(&mut self, _: bool) {}
+
+    fn has_tsc_scaling(&self) -> bool {
+        false
+    }
+
+    fn set_tsc_rate(&mut self, _: u64, _: u64) -> bool {
+        false
+    }
 }
