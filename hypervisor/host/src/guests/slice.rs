@@ -44,6 +44,9 @@ impl Runner {
     ) -> Rest {
         let Some((slot, mut guard)) = table.own(cpu) else { return Rest::Until(None) };
         let Some(guest) = guard.as_deref_mut() else { return Rest::Until(None) };
+        if slot.take_new() {
+            machine.forget_last_guest();
+        }
         let was_running = guest.state == RunState::Running;
         let mut rest = self.run(machine, slot, guest, until);
         if move_output(guest, slot, machine) {

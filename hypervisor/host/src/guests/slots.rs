@@ -16,6 +16,8 @@ pub struct Slot {
     guest: TicketMutex<Option<Box<Guest>>>,
     /// Others who want the guest: its CPU lets go of it after the next exit.
     wanted: AtomicU32,
+    /// Set where the guest is another than the one that the CPU ran last.
+    is_new: AtomicBool,
     /// Set where something happened that the first CPU has to look at.
     notice: AtomicBool,
     /// The guest's console, apart from the guest, so that looking at it never waits for the guest.
@@ -32,6 +34,7 @@ impl Slot {
         Self {
             guest: TicketMutex::new(None),
             wanted: AtomicU32::new(0),
+            is_new: AtomicBool::new(false),
             notice: AtomicBool::new(false),
             console: Mutex::new(GuestConsole::new()),
         }
@@ -40,6 +43,16 @@ impl Slot {
     /// Whether somebody waits for the guest.
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed) > 0
+    }
+
+    /// Says that the guest is a new one.
+    pub(super) fn renew(&self) {
+        self.is_new.store(true, Ordering::Release);
+    }
+
+    /// Whether the guest is a new one; asking answers it.
+    pub(super) fn take_new(&self) -> bool {
+        self.is_new.load(Ordering::Relaxed) && self.is_new.swap(false, Ordering::AcqRel)
     }
 
     /// Asks the first CPU to look at this slot.

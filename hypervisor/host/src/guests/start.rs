@@ -327,6 +327,9 @@ pub(crate) fn give_cpu(state: &mut HostState<'_, '_>, name: &str, cpu: CpuNumber
 
 /// Puts a guest into the slot of its CPU, which runs it from then on.
 pub(crate) fn place(state: &mut HostState<'_, '_>, cpu: CpuNumber, guest: Box<Guest>) {
+    if let Some(slot) = state.guests.slot(cpu) {
+        slot.renew();
+    }
     let before = state.guests.with(state.machine, cpu, |slot| slot.replace(guest)).flatten();
     if let Some(before) = before {
         // The roster gives a CPU to one guest at a time.

@@ -204,6 +204,15 @@ impl FakeMemory {
     }
 }
 
+impl FakeMemory {
+    /// The frames in which `word` stands somewhere.
+    pub(crate) fn frames_with(&self, word: u64) -> Vec<u64> {
+        let frames = self.frames.lock().unwrap();
+        let holds = |content: &[u8; FRAME]| content.chunks_exact(8).any(|found| found == word.to_le_bytes());
+        frames.iter().filter_map(|(&frame, content)| holds(content).then_some(frame)).collect()
+    }
+}
+
 impl HostMemory for FakeMemory {
     fn read(&self, run: &FrameRun, offset: u64, out: &mut [u8]) -> Result<(), OutsideRun> {
         let at = Self::address(run, offset, out.len() as u64)?;

@@ -5,6 +5,7 @@ mod ethernet;
 mod fake;
 mod faults;
 mod fragmentation;
+mod isolation;
 mod mail;
 mod moves;
 mod network;
