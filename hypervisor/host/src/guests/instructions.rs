@@ -92,12 +92,8 @@ pub(super) fn read_tsc(guest: &mut Guest, with_aux: bool) -> Outcome {
     const TSC: u32 = 0x10;
     const TSC_AUX: u32 = 0xc000_0103;
     let Some(value) = guest.vcpu.read_msr(TSC) else { return Outcome::Fault(Event::INVALID_OPCODE) };
-    let aux = if with_aux { guest.vcpu.read_msr(TSC_AUX).unwrap_or(0) } else { 0 };
-    let registers = guest.vcpu.registers();
-    registers.set_edx_eax(value);
-    if with_aux {
-        registers.set_32(General::Rcx, aux as u32);
-    }
+    let aux = with_aux.then(|| guest.vcpu.read_msr(TSC_AUX).unwrap_or(0) as u32);
+    guest.vcpu.registers().set_time_stamp(value, aux);
     Outcome::Done
 }
 
