@@ -260,9 +260,14 @@ pub trait VirtualCpu: Send {
     fn intercept_tsc(&mut self, wanted: bool);
 
     /// Whether the processor can give the guest a time stamp counter of another rate than the host's.
-    fn has_tsc_scaling(&self) -> bool;
+    fn has_tsc_scaling(&self) -> bool {
+        false
+    }
 
     /// Has the guest's time stamp counter run at `guest_hz` where the host's runs at `host_hz`. The offset is added to the scaled
     /// counter: set it afterwards. `false`: nothing changed, for the processor cannot scale, or not by so much.
-    fn set_tsc_rate(&mut self, guest_hz: u64, host_hz: u64) -> bool;
+    fn set_tsc_rate(&mut self, guest_hz: u64, host_hz: u64) -> bool {
+        let _ = (guest_hz, host_hz);
+        false
+    }
 }

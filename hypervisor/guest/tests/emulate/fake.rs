@@ -151,12 +151,6 @@ impl VirtualCpu for FakeCpu {
     }
     fn set_tsc_offset(&mut self, _: u64) {}
     fn intercept_tsc(&mut self, _: bool) {}
-    fn has_tsc_scaling(&self) -> bool {
-        false
-    }
-    fn set_tsc_rate(&mut self, _: u64, _: u64) -> bool {
-        false
-    }
 }
 
 pub(crate) struct Memory {

@@ -128,12 +128,4 @@ impl VirtualCpu for ScriptedCpu {
     }
 
     fn intercept_tsc(&mut self, _: bool) {}
-
-    fn has_tsc_scaling(&self) -> bool {
-        false
-    }
-
-    fn set_tsc_rate(&mut self, _: u64, _: u64) -> bool {
-        false
-    }
 }

@@ -126,7 +126,7 @@ impl Guest {
 
     /// One at reset that shares its host CPUs with others.
     pub(super) fn on(cpu: &FakeCpu, capabilities: Capabilities) -> Self {
-        Self::in_block(cpu, capabilities, Box::new(Block::new()))
+        Self::in_block(cpu, capabilities, Box::default())
     }
 
     /// One at reset in a block that held another.
