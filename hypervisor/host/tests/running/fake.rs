@@ -81,6 +81,8 @@ pub(crate) struct FakeMachine {
     pub(crate) description: Description,
     /// Whether it has virtual CPUs, which are scripted.
     pub(crate) runs_guests: bool,
+    /// Whether guests execute PAUSE and RDTSCP now and then.
+    pub(crate) guests_pause: bool,
     /// After so many runs of its CPU a guest switches itself off.
     pub(crate) guest_runs: Option<u64>,
 }
@@ -113,6 +115,7 @@ impl FakeMachine {
             network: None,
             description,
             runs_guests: false,
+            guests_pause: false,
             guest_runs: None,
         }
     }
@@ -279,7 +282,9 @@ impl Machine for FakeMachine {
     }
 
     fn create_vcpu(&self, _: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
-        if self.runs_guests {
+        if self.runs_guests && self.guests_pause {
+            Ok(Box::new(ScriptedCpu::pausing()))
+        } else if self.runs_guests {
             Ok(Box::new(ScriptedCpu::until(self.guest_runs)))
         } else {
             Err(VcpuError("this machine is only pretended"))

@@ -55,7 +55,7 @@ fn kernel() -> Vec<u8> {
 }
 
 /// A bundle with the guest `web-1`, which somebody starts.
-fn bundle() -> Vec<u8> {
+pub(crate) fn bundle() -> Vec<u8> {
     let mut builder = Builder::new();
     let kernel = builder.file("kernel", kernel()).unwrap();
     let description = GuestDescription {
