@@ -173,14 +173,6 @@ pub struct GuestDescription {
 }
 
 impl GuestDescription {
-    /// Whether what processors remember of this guest may be seen by `other`.
-    pub fn trusts(&self, other: &Self) -> bool {
-        match (&self.trust_domain, &other.trust_domain) {
-            (Some(own), Some(others)) => own == others,
-            _ => self.name == other.name,
-        }
-    }
-
     /// Where its RAM lies.
     ///
     /// # Errors

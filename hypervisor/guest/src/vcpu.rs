@@ -81,6 +81,13 @@ pub enum Reason {
     DebugTrap,
     /// WBINVD or INVD: nothing to do but to go on.
     CacheFlush,
+    /// PAUSE, executed so often in a row that the guest seems to wait for another of its virtual CPUs: a good moment to let that
+    /// one run.
+    Pause,
+    /// RDTSC, as [`VirtualCpu::intercept_tsc`] asked.
+    ReadTsc,
+    /// RDTSCP, likewise.
+    ReadTscp,
     /// An instruction that the guest's CPUID does not offer: deliver #UD.
     NotOffered,
     /// A triple fault.
@@ -241,9 +248,30 @@ pub trait VirtualCpu: Send {
     /// Writes one of them. `Some(false)` refuses the value (#GP), `None` means that it is none of them.
     fn write_msr(&mut self, msr: u32, value: u64) -> Option<bool>;
 
-    /// What is added to the host's time stamp counter (as all its CPUs agree on it) to give the guest's.
+    /// What is added to the host's time stamp counter (as all its CPUs agree on it, and
+    /// [scaled](Self::set_tsc_rate)) to give the guest's.
     fn tsc_offset(&self) -> u64;
 
     /// Sets what is added, wrapping.
     fn set_tsc_offset(&mut self, offset: u64);
+
+    /// Has runs end with [`Reason::Pause`] where the guest waits in a loop of PAUSE, or takes that back: at the first PAUSE, or after
+    /// as many as the processor can count.
+    fn stop_at_pause(&mut self, wanted: bool);
+
+    /// Asks for an exit at each RDTSC ([`Reason::ReadTsc`]) and RDTSCP ([`Reason::ReadTscp`]), or takes that back. The privilege
+    /// that CR4.TSD asks for was checked before the exit.
+    fn intercept_tsc(&mut self, wanted: bool);
+
+    /// Whether the processor can give the guest a time stamp counter of another rate than the host's.
+    fn has_tsc_scaling(&self) -> bool {
+        false
+    }
+
+    /// Has the guest's time stamp counter run at `guest_hz` where the host's runs at `host_hz`. The offset is added to the scaled
+    /// counter: set it afterwards. `false`: nothing changed, for the processor cannot scale, or not by so much.
+    fn set_tsc_rate(&mut self, guest_hz: u64, host_hz: u64) -> bool {
+        let _ = (guest_hz, host_hz);
+        false
+    }
 }

@@ -74,6 +74,8 @@ pub struct Description {
     pub virtualization: Virtualization,
     /// Virtualization features, found or missing.
     pub features: Vec<Feature>,
+    /// What is done against leaks by speculation, such as `IBPB between guests`; empty where nothing is.
+    pub mitigations: Vec<&'static str>,
     /// The largest leaf of nested page tables: 1 GiB or 2 MiB.
     pub largest_leaf: Order,
     /// Width of physical addresses in bits.

@@ -25,7 +25,7 @@ use crate::{
     memory::frame_access::DirectMemory,
     nic::adapter::Adapter,
     power::Power,
-    provoke,
+    provoke, speculation,
     time::{clock, tsc},
     virtual_cpu::vendor,
 };
@@ -84,6 +84,10 @@ impl Machine for Hardware {
 
     fn create_vcpu(&self, baseline: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
         vendor::create(baseline)
+    }
+
+    fn forget_last_guest(&self) {
+        speculation::apply::forget_last_guest();
     }
 
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {

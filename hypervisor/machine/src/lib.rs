@@ -21,6 +21,7 @@ pub mod physical;
 pub mod random;
 #[cfg(test)]
 mod sparse_memory;
+pub mod speculation;
 pub mod svm;
 pub mod symbols;
 pub mod time;

@@ -99,6 +99,45 @@ fn what_a_guest_must_not_see_is_not_there() {
 }
 
 #[test]
+fn what_is_not_switched_or_acts_on_the_host_is_not_offered() {
+    let structured = ask(7, 0);
+    for (name, bit) in [("PKU", 3), ("WAITPKG", 5), ("CET_SS", 7)] {
+        assert_eq!(structured.ecx >> bit & 1, 0, "{name}");
+    }
+    for (name, bit) in
+        [("MD_CLEAR", 10), ("CET_IBT", 20), ("IBRS", 26), ("STIBP", 27), ("L1D_FLUSH", 28), ("SSBD", 31)]
+    {
+        assert_eq!(structured.edx >> bit & 1, 0, "{name}");
+    }
+    let extended = ask(0x8000_0001, 0);
+    for (name, bit) in [("PerfCtrNB", 24), ("DBX", 26), ("PTSC", 27), ("PerfCtrLLC", 28), ("MONITORX", 29)] {
+        assert_eq!(extended.ecx >> bit & 1, 0, "{name}");
+    }
+    let capacity = ask(0x8000_0008, 0).ebx;
+    for (name, bit) in [
+        ("INVLPGB", 3),
+        ("RDPRU", 4),
+        ("MCOMMIT", 8),
+        ("IBPB", 12),
+        ("IBRS", 14),
+        ("STIBP", 15),
+        ("SSBD", 24),
+    ] {
+        assert_eq!(capacity >> bit & 1, 0, "{name}");
+    }
+    let compact = ask(0xd, 1).eax;
+    for (name, bit) in [("XSAVES", 3), ("XFD", 4)] {
+        assert_eq!(compact >> bit & 1, 0, "{name}");
+    }
+    // MPX, protection keys, AMX: no XCR0 has them.
+    assert_eq!(ask(0xd, 0).eax & !0b111, 0);
+    // Sampling, last branches, speculation.
+    for leaf in [0x8000_001b, 0x8000_0021, 0x8000_0022] {
+        assert_eq!(ask(leaf, 0), CpuidResult::default(), "{leaf:#x}");
+    }
+}
+
+#[test]
 fn the_extended_leaf_repeats_the_basic_one() {
     let (basic, extended) = (ask(1, 0).edx, ask(0x8000_0001, 0).edx);
     // FPU to APIC, MTRR to PSE-36, MMX and FXSR (APM vol. 3, CPUID Fn8000_0001_EDX).

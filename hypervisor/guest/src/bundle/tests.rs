@@ -172,7 +172,7 @@ fn a_bundle_of_another_kind_says_what_it_is() {
     bytes[8] = 3;
     assert_eq!(open(&bytes), Err(BundleError::Version { version: 3 }));
     assert!(open(&bytes).unwrap_err().to_string().contains("reads version 2"));
-    bytes[8] = 1;
+    bytes[8] = 2;
     bytes[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(open(&bytes), Err(BundleError::ManifestTooLong { bytes: u32::MAX }));
     let long_name = vec![FileEntry { name: "x".repeat(256), offset: 0, bytes: 0, sum: 0 }];

@@ -62,4 +62,28 @@ impl Registers {
         self.set_32(General::Rax, value as u32);
         self.set_32(General::Rdx, (value >> 32) as u32);
     }
+
+    /// What RDTSC leaves; RDTSCP with TSC_AUX as well (APM vol. 3).
+    pub const fn set_time_stamp(&mut self, tsc: u64, aux: Option<u32>) {
+        self.set_edx_eax(tsc);
+        if let Some(aux) = aux {
+            self.set_32(General::Rcx, aux);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{General, Registers};
+
+    #[test]
+    fn a_time_stamp_fills_whole_registers() {
+        let mut registers = Registers { general: [u64::MAX; 16], ..Registers::default() };
+        registers.set_time_stamp(0x1_2345_6789, None);
+        let values =
+            |registers: &Registers| [General::Rdx, General::Rax, General::Rcx].map(|one| registers.get(one));
+        assert_eq!(values(&registers), [1, 0x2345_6789, u64::MAX], "RDTSC leaves ECX alone");
+        registers.set_time_stamp(2 << 32, Some(0x1003));
+        assert_eq!(values(&registers), [2, 0, 0x1003]);
+    }
 }

@@ -147,11 +147,14 @@ fn plain_length(reason: Reason, bytes: &[u8]) -> Option<usize> {
     Some(match (reason, bytes) {
         (Reason::DebugTrap, [0xf1, ..]) => 1,
         (Reason::Halt, [0xf4, ..]) => 1,
-        (Reason::Cpuid, [0x0f, 0xa2, ..])
+        (Reason::Pause, [0xf3, 0x90, ..])
+        | (Reason::ReadTsc, [0x0f, 0x31, ..])
+        | (Reason::Cpuid, [0x0f, 0xa2, ..])
         | (Reason::ReadMsr, [0x0f, 0x32, ..])
         | (Reason::WriteMsr, [0x0f, 0x30, ..])
         | (Reason::CacheFlush, [0x0f, 0x08 | 0x09, ..]) => 2,
-        (Reason::Hypercall, [0x0f, 0x01, 0xd9 | 0xc1, ..])
+        (Reason::ReadTscp, [0x0f, 0x01, 0xf9, ..])
+        | (Reason::Hypercall, [0x0f, 0x01, 0xd9 | 0xc1, ..])
         | (Reason::SetExtendedControl, [0x0f, 0x01, 0xd1, ..]) => 3,
         _ => return None,
     })

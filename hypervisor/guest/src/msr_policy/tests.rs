@@ -53,6 +53,48 @@ fn the_table_has_each_register_once() {
     }
 }
 
+/// Registers of the processor that act on the host, or count and record what it does.
+const HOSTS: [core::ops::RangeInclusive<u32>; 27] = [
+    0x48..=0x49,               // SPEC_CTRL, PRED_CMD
+    0x8c..=0x8f,               // launch keys of other vendors' enclaves
+    0xc1..=0xc8,               // performance counters
+    0xe1..=0xe1,               // UMWAIT control
+    0xe7..=0xe8,               // MPERF, APERF
+    0x10a..=0x10b,             // architectural capabilities, L1D flush
+    0x186..=0x18d,             // performance events
+    0x200..=0x20f,             // variable memory type ranges
+    0x250..=0x26f,             // fixed memory type ranges
+    0x309..=0x30b,             // fixed counters
+    0x38d..=0x390,             // their control
+    0x400..=0x47f,             // machine check banks
+    0x6a0..=0x6a8,             // shadow stacks
+    0xda0..=0xda0,             // XSS
+    0xc000_0104..=0xc000_0104, // time stamp counter ratio
+    0xc000_0108..=0xc000_0108, // prefetchers
+    0xc000_0300..=0xc000_0302, // global status of the performance counters
+    0xc001_0000..=0xc001_0007, // performance events and counters
+    0xc001_0061..=0xc001_0068, // P-states
+    0xc001_010f..=0xc001_0111, // last branches, SMM
+    0xc001_0114..=0xc001_0119, // SVM: VM_CR, the host save area, the lock
+    0xc001_011f..=0xc001_011f, // VIRT_SPEC_CTRL
+    0xc001_0130..=0xc001_0138, // encrypted guests
+    0xc001_0200..=0xc001_020b, // more counters
+    0xc001_0230..=0xc001_0247, // those of the last-level cache and the north bridge
+    0xc001_1019..=0xc001_101b, // debug address masks
+    0xc001_1030..=0xc001_103d, // instruction-based sampling
+];
+
+#[test]
+fn what_acts_on_the_host_or_counts_what_it_does_is_refused() {
+    for msr in HOSTS.into_iter().flatten() {
+        let mut policy = MsrPolicy::new();
+        assert_eq!(policy.read(msr), Err(Refused { first: true }), "{msr:#x}");
+        for value in [0, 1, u64::MAX] {
+            assert!(policy.write(msr, value).is_err(), "{msr:#x} = {value:#x}");
+        }
+    }
+}
+
 #[test]
 fn what_belongs_to_others_is_not_here() {
     // Time stamp counter, APIC base, PAT, KVM's clock, TSC deadline, x2APIC, EFER and its neighbours, FS base, TSC_AUX.

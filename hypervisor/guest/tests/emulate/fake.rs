@@ -150,6 +150,9 @@ impl VirtualCpu for FakeCpu {
         0
     }
     fn set_tsc_offset(&mut self, _: u64) {}
+    fn stop_at_pause(&mut self, _: bool) {}
+
+    fn intercept_tsc(&mut self, _: bool) {}
 }
 
 pub(crate) struct Memory {

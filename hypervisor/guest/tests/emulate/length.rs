@@ -27,7 +27,12 @@ fn plain_forms_and_prefixed_ones() {
         (&[0x0f, 0x01, 0xd1], Reason::SetExtendedControl),
         (&[0x0f, 0x09], Reason::CacheFlush),
         (&[0x0f, 0x08], Reason::CacheFlush),
+        (&[0xf3, 0x90], Reason::Pause),
+        (&[0x0f, 0x31], Reason::ReadTsc),
+        (&[0x0f, 0x01, 0xf9], Reason::ReadTscp),
         // With prefixes, the decoder is asked.
+        (&[0x66, 0xf3, 0x90], Reason::Pause),
+        (&[0x66, 0x0f, 0x31], Reason::ReadTsc),
         (&[0x66, 0x0f, 0xa2], Reason::Cpuid),
         (&[0x48, 0x0f, 0x32], Reason::ReadMsr),
         (&[0xf3, 0xf4], Reason::Halt),

@@ -79,7 +79,25 @@ pub fn virtualization(out: &mut impl Write, description: &Description) -> fmt::R
     {
         paragraph(out, label, format_args!("found, with none of the features that are looked for"))?;
     }
-    Ok(())
+    match description.virtualization {
+        Virtualization::Missing(_) => Ok(()),
+        Virtualization::Svm | Virtualization::Vmx => mitigations(out, &description.mitigations),
+    }
+}
+
+/// What keeps guests from each other's secrets, and the host's.
+fn mitigations(out: &mut impl Write, names: &[&str]) -> fmt::Result {
+    let mut list = Paragraph::begin(out, "")?;
+    list.write_str("mitigations:")?;
+    if names.is_empty() {
+        list.write_str(" none offered by this processor")?;
+    }
+    for (index, name) in names.iter().enumerate() {
+        list.write_char(' ')?;
+        list.unbroken(name)?;
+        list.write_str(if index + 1 < names.len() { "," } else { "" })?;
+    }
+    list.end()
 }
 
 /// Every CPU on a line.

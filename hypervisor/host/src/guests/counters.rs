@@ -3,7 +3,7 @@
 use godwit_guest::vcpu::Reason;
 
 /// Names of what is counted, in the order of [`ExitCounters::counts`].
-const EXIT_NAMES: [&str; 18] = [
+const EXIT_NAMES: [&str; 20] = [
     "host",
     "window",
     "cpuid",
@@ -22,6 +22,8 @@ const EXIT_NAMES: [&str; 18] = [
     "task priority",
     "cr4",
     "int1",
+    "pause",
+    "rdtsc",
 ];
 /// Place of MMIO in [`EXIT_NAMES`].
 const MMIO: usize = 7;
@@ -70,6 +72,8 @@ impl ExitCounters {
             Reason::NotOffered => 12,
             Reason::WriteTaskPriority => 15,
             Reason::DebugTrap => 17,
+            Reason::Pause => 18,
+            Reason::ReadTsc | Reason::ReadTscp => 19,
             Reason::Shutdown | Reason::Refused { .. } | Reason::Unexpected { .. } => 13,
         };
         if let Some(count) = self.counts.get_mut(place) {

@@ -100,7 +100,9 @@ pub(super) fn serve(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mu
             return emulated(guest, core, result);
         }
         Reason::DebugTrap => Outcome::Trap(Event::DEBUG),
-        Reason::CacheFlush => Outcome::Done,
+        Reason::CacheFlush | Reason::Pause => Outcome::Done,
+        Reason::ReadTsc => instructions::read_tsc(core, false),
+        Reason::ReadTscp => instructions::read_tsc(core, true),
         Reason::NotOffered => Outcome::Fault(Event::INVALID_OPCODE),
         Reason::Shutdown => return Next::End(End::TripleFault { rip: core.cpu.registers().rip }),
         Reason::Refused { detail } => return Next::End(End::Refused(detail)),

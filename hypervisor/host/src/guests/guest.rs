@@ -38,6 +38,8 @@ pub struct Guest {
     pub clock: GuestClock,
     /// What its CPUID answers.
     pub baseline: Baseline,
+    /// Whose it is.
+    pub trust_domain: TrustDomain,
     /// Whether it may run.
     pub life: Life,
     /// Its console, which outlives it.
@@ -60,6 +62,10 @@ pub(crate) struct Parts {
     pub(crate) console: ConsoleHandle,
 }
 
+/// Names those guests of a host that need no wall between them: the same for guests of one domain, and for no others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TrustDomain(pub(super) u64);
+
 impl Guest {
     /// Puts a guest together.
     pub(super) fn new(
@@ -67,6 +73,7 @@ impl Guest {
         ram: Ram,
         table_frames: TableFrames,
         tables: NestedTables<Npt>,
+        trust_domain: TrustDomain,
         parts: Parts,
     ) -> Self {
         let Parts { cores, board, config, clock, baseline, state, console } = parts;
@@ -80,6 +87,7 @@ impl Guest {
             config,
             clock,
             baseline,
+            trust_domain,
             life: Life::new(state),
             console,
             board: TicketMutex::new(board),

@@ -1,4 +1,4 @@
-//! Instructions that the host carries out for a guest: CPUID, IN, OUT, RDMSR, WRMSR, XSETBV.
+//! Instructions that the host carries out for a guest: CPUID, IN, OUT, RDMSR, WRMSR, XSETBV, RDTSC, RDTSCP.
 
 use godwit_guest::{VcpuIndex, baseline::CpuidContext, cpu::General, vcpu::Event};
 
@@ -103,6 +103,16 @@ pub(super) fn set_extended_control(guest: &Guest, core: &mut Core) -> Outcome {
         return Outcome::Fault(Event::GENERAL_PROTECTION);
     }
     core.cpu.set_xcr0(value);
+    Outcome::Done
+}
+
+/// RDTSC, and RDTSCP, which gives TSC_AUX in ECX as well (APM vol. 3).
+pub(super) fn read_tsc(core: &mut Core, with_aux: bool) -> Outcome {
+    const TSC: u32 = 0x10;
+    const TSC_AUX: u32 = 0xc000_0103;
+    let Some(value) = core.cpu.read_msr(TSC) else { return Outcome::Fault(Event::INVALID_OPCODE) };
+    let aux = with_aux.then(|| core.cpu.read_msr(TSC_AUX).unwrap_or(0) as u32);
+    core.cpu.registers().set_time_stamp(value, aux);
     Outcome::Done
 }
 

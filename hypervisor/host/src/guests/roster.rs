@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use godwit_guest::description::{GuestDescription, GuestName};
 
-use super::{ConsoleHandle, Guest, files::BundleFiles, start::StartTask};
+use super::{ConsoleHandle, Guest, TrustDomain, files::BundleFiles, start::StartTask};
 
 /// Where a guest comes from.
 #[derive(Clone, Debug)]
@@ -76,6 +76,10 @@ impl Entry {
 #[derive(Default)]
 pub struct Roster {
     pub(super) entries: Vec<Entry>,
+    /// Trust domains by name, as far as guests here name them.
+    domains: Vec<(GuestName, TrustDomain)>,
+    /// Trust domains so far.
+    domains_count: u64,
 }
 
 impl Roster {
@@ -107,6 +111,26 @@ impl Roster {
     /// The guest called `name`, while it has memory here.
     pub(crate) fn here(&self, name: &str) -> Option<&Arc<Guest>> {
         self.find(name)?.guest.as_ref()
+    }
+
+    /// The trust domain of a guest that starts or arrives: one of its own, unless it names one.
+    pub(super) fn trust_domain(&mut self, guest: &GuestDescription) -> TrustDomain {
+        let entries = &self.entries;
+        let is_named = |name: &GuestName| {
+            entries.iter().any(|entry| entry.description.trust_domain.as_ref() == Some(name))
+        };
+        self.domains.retain(|(name, _)| is_named(name));
+        if let Some(name) = &guest.trust_domain
+            && let Some((_, known)) = self.domains.iter().find(|(known, _)| known == name)
+        {
+            return *known;
+        }
+        self.domains_count += 1;
+        let domain = TrustDomain(self.domains_count);
+        if let Some(name) = &guest.trust_domain {
+            self.domains.push((name.clone(), domain));
+        }
+        domain
     }
 
     /// Whether a guest is being started.

@@ -8,7 +8,7 @@ use godwit_guest::{
 };
 
 use super::{
-    Guest, GuestTable,
+    Guest, GuestTable, TrustDomain,
     counters::Behind,
     exits::{self, Next},
     life::End,
@@ -37,6 +37,8 @@ pub enum Rest {
 pub struct Runner {
     /// What the CPU's timer is set to.
     armed: Option<Instant>,
+    /// Whose guest this CPU ran last.
+    last: Option<TrustDomain>,
 }
 
 impl Runner {
@@ -52,9 +54,16 @@ impl Runner {
         };
         let guest = &*turn.payload.guest;
         let mut leave = Leave::Asleep(None);
+        if self.last.replace(guest.trust_domain) != Some(guest.trust_domain) {
+            machine.forget_last_guest();
+        }
         if let Some(vcpu) = guest.vcpu(turn.payload.vcpu) {
             let until = [until, next, turn.until].into_iter().flatten().min();
-            leave = self.run(scene, guest, vcpu, &mut vcpu.own(), until);
+            let mut core = vcpu.own();
+            // Who waits for another virtual CPU in a loop keeps that from its CPU, where there are too few.
+            core.cpu.stop_at_pause(turn.until.is_some());
+            leave = self.run(scene, guest, vcpu, &mut core, until);
+            drop(core);
             if move_output(scene, guest) {
                 // With room in it again, the serial port may have an interrupt for a guest that waits.
                 leave = Leave::Ready;
@@ -100,6 +109,7 @@ impl Runner {
                 self.armed = None;
                 return Leave::Ready;
             }
+            let pauses = exit.reason == Reason::Pause;
             look = concerns_devices(&exit.reason);
             if look {
                 let priority = core.cpu.task_priority();
@@ -110,6 +120,9 @@ impl Runner {
             let next = exits::serve(scene, guest, vcpu.index, core, &exit);
             if let Next::End(end) = next {
                 return ended(scene, guest, end);
+            }
+            if pauses {
+                return Leave::Yielding;
             }
             if look && let Some(end) = after_devices(scene, guest, vcpu.index, core) {
                 guest.end(scene, end);
@@ -190,6 +203,9 @@ fn concerns_devices(reason: &Reason) -> bool {
             | Reason::Hypercall
             | Reason::SetExtendedControl
             | Reason::CacheFlush
+            | Reason::Pause
+            | Reason::ReadTsc
+            | Reason::ReadTscp
             | Reason::NotOffered
     )
 }

@@ -304,7 +304,8 @@ pub(crate) fn assemble(
             return Err((core::mem::take(&mut ram), StartError::Tables(error)));
         }
     };
-    Ok(Box::new(Guest::new(description, ram, table_frames, tables, parts)))
+    let trust_domain = state.roster.trust_domain(&description);
+    Ok(Box::new(Guest::new(description, ram, table_frames, tables, trust_domain, parts)))
 }
 
 /// Lets the CPUs run a guest, whose name the roster has, from then on.

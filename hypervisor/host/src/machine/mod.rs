@@ -164,6 +164,11 @@ pub trait Machine: Sync {
     /// [`VcpuError`] with the reason: the processor cannot, or memory is short.
     fn create_vcpu(&self, baseline: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError>;
 
+    /// Says that the guest which runs next on this CPU is of another trust domain than the last: what the processor learnt from
+    /// that one (branch predictions, and the first-level cache where it leaks) is dropped, as far as
+    /// [`mitigations`](Description::mitigations) says. A guest that goes on where it ran last needs no word.
+    fn forget_last_guest(&self);
+
     /// CPUID of the CPU that asks: EAX, EBX, ECX, EDX.
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];
 

@@ -57,6 +57,8 @@ pub(crate) struct Turn<T> {
 pub(crate) enum Leave {
     /// It wants to go on.
     Ready,
+    /// It wants to go on, but waits for another: who else wants the CPU comes first.
+    Yielding,
     /// It wants no CPU until it is woken, or until then.
     Asleep(Option<Instant>),
 }
@@ -124,6 +126,7 @@ impl<T: Clone> Queue<T> {
             woken: false,
             called: None,
             kept: None,
+            yields: false,
             ran: Duration::ZERO,
             waited: Duration::ZERO,
             longest_wait: Duration::ZERO,
@@ -191,6 +194,7 @@ impl<T: Clone> Queue<T> {
     pub(crate) fn put_back(&mut self, now: Instant, turn: Turn<T>, leave: Leave) {
         let Some(Some(task)) = self.tasks.get_mut(turn.key.0) else { return };
         let used = task.end(now);
+        task.yields = leave == Leave::Yielding;
         if let (Leave::Asleep(until), false) = (leave, task.woken) {
             task.status = Status::Asleep { until };
         } else if task.home != FIRST {
@@ -254,7 +258,9 @@ impl<T: Clone> Queue<T> {
         let grain = GRAIN.as_nanos() as u64;
         let last = self.last.get(usize::from(cpu.0)).copied().flatten();
         let rank = |(key, task): &(TaskKey, &Task<T>)| {
-            let handicap = if last.is_some_and(|(who, until)| who == *key && now < until) {
+            let handicap = if task.yields {
+                task.terms.virtual_ns(TURN)
+            } else if last.is_some_and(|(who, until)| who == *key && now < until) {
                 0
             } else if task.home == cpu {
                 grain / 2

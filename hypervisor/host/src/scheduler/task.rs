@@ -58,6 +58,8 @@ pub(super) struct Task<T> {
     pub(super) called: Option<CpuNumber>,
     /// The CPU that had it until a moment ago and asks again at once.
     pub(super) kept: Option<CpuNumber>,
+    /// It waits for another task, and lets those go first who want its CPU.
+    pub(super) yields: bool,
     pub(super) ran: Duration,
     pub(super) waited: Duration,
     pub(super) longest_wait: Duration,
@@ -134,6 +136,7 @@ impl<T> Task<T> {
         self.status = Status::Running { on: cpu, since: now };
         self.home = cpu;
         self.woken = false;
+        self.yields = false;
     }
 
     /// Its turn is over; answers how long that was.

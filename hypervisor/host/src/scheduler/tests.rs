@@ -274,6 +274,27 @@ fn what_happens_while_a_task_runs_is_not_slept_over() {
 }
 
 #[test]
+fn who_waits_for_another_task_lets_it_go_first() {
+    let mut queue = Queue::new();
+    let (now, cpu) = (Instant::default(), CpuNumber(1));
+    let group = queue.found(now, None);
+    let keys = ["spins", "is waited for"].map(|name| queue.admit(group, terms(100, ANYWHERE), name));
+    queue.wake(now, keys[0]);
+    let turn = queue.pick(now, cpu).turn.unwrap();
+    assert_eq!((turn.payload, turn.until), ("spins", None), "nobody else wants the CPU");
+    queue.wake(now, keys[1]);
+    queue.put_back(now, turn, Leave::Ready);
+    let turn = queue.pick(now, cpu).turn.unwrap();
+    assert_eq!(turn.payload, "spins", "its turn is not over");
+    assert!(turn.until.is_some());
+    queue.put_back(now, turn, Leave::Yielding);
+    let turn = queue.pick(now, cpu).turn.unwrap();
+    assert_eq!(turn.payload, "is waited for");
+    queue.put_back(now, turn, Leave::Asleep(None));
+    assert_eq!(queue.pick(now, cpu).turn.unwrap().payload, "spins");
+}
+
+#[test]
 fn a_task_that_runs_is_not_dismissed() {
     let mut queue = Queue::new();
     let (now, cpu) = (Instant::default(), CpuNumber(3));

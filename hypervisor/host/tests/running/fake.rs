@@ -67,6 +67,8 @@ pub(crate) struct State {
     pub(crate) at_rest: bool,
     /// Time is kept by somebody else: a sleeping CPU does not make it pass.
     pub(crate) clock_is_held: bool,
+    /// How often each CPU was told that its next guest is of another trust domain.
+    pub(crate) forgotten: Vec<u32>,
     /// What each CPU said when it last went to sleep.
     pub(crate) deadlines: Vec<Option<Instant>>,
     generator: SplitMix64,
@@ -79,6 +81,8 @@ pub(crate) struct FakeMachine {
     pub(crate) description: Description,
     /// Whether it has virtual CPUs, which are scripted.
     pub(crate) runs_guests: bool,
+    /// Whether guests execute PAUSE and RDTSCP now and then.
+    pub(crate) guests_pause: bool,
     /// After so many runs of its CPU a guest switches itself off.
     pub(crate) guest_runs: Option<u64>,
 }
@@ -99,6 +103,7 @@ impl FakeMachine {
             provoked: Vec::new(),
             at_rest: false,
             clock_is_held: false,
+            forgotten: vec![0; usize::from(cpus)],
             deadlines: vec![None; usize::from(cpus)],
             generator: SplitMix64::new(42),
         };
@@ -110,6 +115,7 @@ impl FakeMachine {
             network: None,
             description,
             runs_guests: false,
+            guests_pause: false,
             guest_runs: None,
         }
     }
@@ -139,6 +145,7 @@ fn description(cpus: u16) -> Description {
             Feature { name: "vGIF", present: true },
             Feature { name: "flush-by-ASID", present: false },
         ],
+        mitigations: vec!["IBPB between guests", "return stack fill at exits"],
         largest_leaf: Order::HUGE,
         physical_address_bits: 40,
         tsc_hz: 2_394_560_000,
@@ -197,6 +204,15 @@ impl FakeMemory {
         let before = u64::from_le_bytes(*word);
         *word = change(before).to_le_bytes();
         Ok(before)
+    }
+}
+
+impl FakeMemory {
+    /// The frames in which `word` stands somewhere.
+    pub(crate) fn frames_with(&self, word: u64) -> Vec<u64> {
+        let frames = self.frames.lock().unwrap();
+        let holds = |content: &[u8; FRAME]| content.chunks_exact(8).any(|found| found == word.to_le_bytes());
+        frames.iter().filter_map(|(&frame, content)| holds(content).then_some(frame)).collect()
     }
 }
 
@@ -266,11 +282,19 @@ impl Machine for FakeMachine {
     }
 
     fn create_vcpu(&self, _: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
-        if self.runs_guests {
+        if self.runs_guests && self.guests_pause {
+            Ok(Box::new(ScriptedCpu::pausing()))
+        } else if self.runs_guests {
             Ok(Box::new(ScriptedCpu::until(self.guest_runs)))
         } else {
             Err(VcpuError("this machine is only pretended"))
         }
+    }
+
+    fn forget_last_guest(&self) {
+        let mut state = self.state();
+        let cpu = usize::from(state.cpu);
+        state.forgotten[cpu] += 1;
     }
 
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {

@@ -2,9 +2,11 @@
 
 mod editing;
 mod ethernet;
+mod exits;
 mod fake;
 mod faults;
 mod fragmentation;
+mod isolation;
 mod mail;
 mod moves;
 mod network;

@@ -18,8 +18,8 @@ const COMMAND_LINES: [&str; 2] = [
     "godwit.host=north godwit.address=10.0.0.1/24 godwit.peers=south@10.0.0.2",
     "godwit.host=south godwit.address=10.0.0.2/24 godwit.peers=north@10.0.0.1",
 ];
-const NORTH: usize = 0;
-const SOUTH: usize = 1;
+pub(crate) const NORTH: usize = 0;
+pub(crate) const SOUTH: usize = 1;
 
 /// An ELF file with a PVH entry and a few pages that are not zero.
 fn kernel() -> Vec<u8> {
@@ -55,7 +55,7 @@ fn kernel() -> Vec<u8> {
 }
 
 /// A bundle with the guest `web-1`, which somebody starts.
-fn bundle() -> Vec<u8> {
+pub(crate) fn bundle() -> Vec<u8> {
     let mut builder = Builder::new();
     let kernel = builder.file("kernel", kernel()).unwrap();
     let description = GuestDescription {
@@ -73,15 +73,15 @@ fn bundle() -> Vec<u8> {
 }
 
 /// Two hosts and their common clock.
-struct Pair {
+pub(crate) struct Pair {
     wire: &'static Ethernet,
-    worlds: [World; 2],
+    pub(crate) worlds: [World; 2],
     free: [u64; 2],
 }
 
 impl Pair {
     /// Two hosts; `web-1` runs on the first.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_runs(None)
     }
 
@@ -148,7 +148,7 @@ impl Pair {
     }
 
     /// Types a command at a host and answers with what it says until its next prompt.
-    fn ask(&mut self, host: usize, command: &str) -> String {
+    pub(crate) fn ask(&mut self, host: usize, command: &str) -> String {
         self.worlds[host].output();
         self.worlds[host].feed(format!("{command}\r").as_bytes());
         let prompt = ["\nnorth> ", "\nsouth> "][host];

@@ -8,6 +8,8 @@ use godwit_guest::{
 
 /// Runs from one letter to the next.
 const RUNS_PER_LETTER: u64 = 4;
+/// Runs from one PAUSE that counts, and one RDTSCP behind it, to the next.
+const RUNS_PER_PAUSE: u64 = 64;
 /// COM1's data register.
 const COM1: u16 = 0x3f8;
 /// The ACPI control register that the tables name, and what switches the machine off there: SLP_TYP 5 and SLP_EN.
@@ -24,12 +26,18 @@ pub(crate) struct ScriptedCpu {
     state: CpuState,
     tsc_offset: u64,
     last_run: Option<u64>,
+    pauses: bool,
 }
 
 impl ScriptedCpu {
     /// One that switches its machine off in that run.
     pub(crate) fn until(last_run: Option<u64>) -> Self {
         Self { last_run, ..Self::default() }
+    }
+
+    /// One that also stops for what needs nothing but to go on.
+    pub(crate) fn pausing() -> Self {
+        Self { pauses: true, ..Self::default() }
     }
 }
 
@@ -56,6 +64,12 @@ impl VirtualCpu for ScriptedCpu {
         let runs = registers.get(General::R15) + 1;
         registers.set(General::R15, runs);
         let mut exit = Exit { reason: Reason::Host, next_rip: None, instruction: None };
+        match runs % RUNS_PER_PAUSE {
+            _ if !self.pauses => {}
+            1 => exit = Exit { reason: Reason::Pause, next_rip: Some(registers.rip), instruction: None },
+            2 => exit = Exit { reason: Reason::ReadTscp, next_rip: Some(registers.rip), instruction: None },
+            _ => {}
+        }
         if runs.is_multiple_of(RUNS_PER_LETTER) {
             let letter = letter(runs / RUNS_PER_LETTER - 1);
             registers.set(General::Rax, u64::from(u32::from(letter)));
@@ -111,8 +125,9 @@ impl VirtualCpu for ScriptedCpu {
 
     fn set_task_priority(&mut self, _: u8) {}
 
-    fn read_msr(&self, _: u32) -> Option<u64> {
-        None
+    fn read_msr(&self, msr: u32) -> Option<u64> {
+        // The time stamp counter and TSC_AUX.
+        matches!(msr, 0x10 | 0xc000_0103).then_some(u64::from(msr))
     }
 
     fn write_msr(&mut self, _: u32, _: u64) -> Option<bool> {
@@ -126,4 +141,8 @@ impl VirtualCpu for ScriptedCpu {
     fn set_tsc_offset(&mut self, offset: u64) {
         self.tsc_offset = offset;
     }
+
+    fn stop_at_pause(&mut self, _: bool) {}
+
+    fn intercept_tsc(&mut self, _: bool) {}
 }

@@ -44,6 +44,7 @@ fn about_repeats_who_the_host_is() {
         "Godwit 0.1.0 (build 0123abc)",
         "  host      lab-a in work group default, incarnation 0000000000000000123456789abcdef0",
         "  svm       found: NPT, vGIF",
+        "            mitigations: IBPB between guests, return stack fill at exits",
         "  up        1:02:03",
     ] {
         assert!(about.lines().any(|found| found == line), "{line:?} is missing from\n{about}");

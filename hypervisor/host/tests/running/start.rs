@@ -30,6 +30,7 @@ fn the_banner_says_what_was_found_and_ready_stands_alone() {
          \x20           time stamp counter at 2394.5 MHz by ACPI PM timer\n\
          \x20 svm       found: NPT, vGIF\n\
          \x20           missing: nRIP save, flush-by-ASID\n\
+         \x20           mitigations: IBPB between guests, return stack fill at exits\n\
          \x20 memory    0x0000000000000 - 0x000000009efff   636 KiB  usable\n\
          \x20           0x000000009f000 - 0x00000000fffff   388 KiB  reserved\n\
          \x20           0x0000000100000 - 0x000000fffffff   255 MiB  usable\n\
@@ -41,6 +42,14 @@ fn the_banner_says_what_was_found_and_ready_stands_alone() {
          godwit ready\n\
          lab-a> "
     );
+}
+
+#[test]
+fn a_processor_without_mitigations_is_said_to_have_none() {
+    let mut machine = FakeMachine::new(1);
+    machine.description.mitigations.clear();
+    let text = banner(Setup { machine, ..Setup::default() });
+    assert!(text.contains("\n            mitigations: none offered by this processor\n"), "{text}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ use crate::{
     pci::access::ConfigurationSpace,
     power::Power,
     register::Reachable,
+    speculation,
     time::{
         calibrate::{self, PmTimer},
         tsc, wall_clock,
@@ -116,6 +117,7 @@ pub(super) fn find(ground: &Ground) -> Hardware {
             cpu_model: String::from(features.brand.as_str()),
             virtualization: report.virtualization,
             features: report.features,
+            mitigations: speculation::apply::chosen().names(),
             // Nested tables of SVM have the leaves of ordinary ones (APM vol. 2, 15.25.5).
             largest_leaf: if features.gigabyte_pages { Order::HUGE } else { Order::LARGE },
             physical_address_bits: features.physical_address_bits,

@@ -13,6 +13,9 @@ use x86_64::{
 
 use crate::interrupts::{stubs, vectors};
 
+/// The selector of the GDT's data segment.
+pub const DATA_SELECTOR: u16 = 0x10;
+
 /// Interrupt stacks (IST slots) that a processor has.
 pub const INTERRUPT_STACKS: usize = 6;
 
@@ -107,6 +110,7 @@ impl Tables {
         self.gdt = GlobalDescriptorTable::new();
         let code = self.gdt.append(Descriptor::kernel_code_segment());
         let data = self.gdt.append(Descriptor::kernel_data_segment());
+        debug_assert_eq!(data.0, DATA_SELECTOR);
         let task = self.gdt.append(Descriptor::tss_segment(&self.tss));
         self.gdt.load();
         // SAFETY: the selectors are those of the table just loaded: 64-bit code, data, and this processor's TSS, which

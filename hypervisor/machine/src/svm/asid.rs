@@ -43,6 +43,11 @@ impl AddressSpaces {
         Self { count, next: count, generation: 0 }
     }
 
+    /// Says that the processor refused an entry: what it was to flush may still be there, so nobody may rely on it.
+    pub const fn start_anew(&mut self) {
+        self.next = self.count;
+    }
+
     /// The address space for a virtual CPU that was last at `last` and runs on `cpu`, whose spaces these are. `stale` says
     /// that none of its translations may be used any more.
     pub fn assign(

@@ -18,6 +18,12 @@ pub struct Capabilities {
     pub flush_by_asid: bool,
     /// Unchanged parts of a control block are not read again.
     pub clean_bits: bool,
+    /// PAUSE can be intercepted by how often it comes.
+    pub pause_filter: bool,
+    /// And only when it comes that often in a short time.
+    pub pause_threshold: bool,
+    /// Guests' time stamp counters can have rates of their own.
+    pub tsc_scaling: bool,
     /// Address spaces, the host's (0) counted.
     pub address_spaces: u32,
 }
@@ -35,6 +41,9 @@ impl Capabilities {
             decode_assists: bit(7),
             flush_by_asid: bit(6),
             clean_bits: bit(5),
+            pause_filter: bit(10),
+            pause_threshold: bit(12),
+            tsc_scaling: bit(4),
             address_spaces: leaf.ebx,
         }
     }

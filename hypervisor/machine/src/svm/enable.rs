@@ -11,7 +11,9 @@ use x86_64::registers::{
 
 use super::{
     asid::{AddressSpaces, Assignment, Residence},
+    capabilities::Capabilities,
     stub,
+    tsc_ratio::TscRatio,
     vcpu::Setup,
 };
 use crate::{
@@ -23,9 +25,11 @@ use crate::{
 /// Where the processor keeps the host's state while a guest runs (APM vol. 2, 15.30.4).
 const VM_HSAVE_PA: u32 = 0xc001_0117;
 const TSC_AUX: u32 = 0xc000_0103;
+/// Applied to what guests read of the time stamp counter, not to what the host reads (APM vol. 2, 15.30.5).
+const TSC_RATIO: u32 = 0xc000_0104;
 /// A frame's bytes: the host save area is the first frame, what VMSAVE stores the second.
 const FRAME_BYTES: u64 = godwit_frames::FRAME_BYTES;
-/// No value of TSC_AUX: it has 32 bits.
+/// No value of TSC_AUX, which has 32 bits, nor of TSC_RATIO, which has 40.
 const UNKNOWN: u64 = u64::MAX;
 
 /// What one processor keeps. Only it changes it.
@@ -35,10 +39,17 @@ struct PerCpu {
     host_state: AtomicU64,
     /// TSC_AUX as it is now.
     tsc_aux: AtomicU64,
+    /// TSC_RATIO as it is now.
+    tsc_ratio: AtomicU64,
 }
 
 static PER_CPU: [PerCpu; MAX_CPUS] = [const {
-    PerCpu { spaces: Mutex::new(None), host_state: AtomicU64::new(0), tsc_aux: AtomicU64::new(UNKNOWN) }
+    PerCpu {
+        spaces: Mutex::new(None),
+        host_state: AtomicU64::new(0),
+        tsc_aux: AtomicU64::new(UNKNOWN),
+        tsc_ratio: AtomicU64::new(UNKNOWN),
+    }
 }; MAX_CPUS];
 
 fn this() -> Option<&'static PerCpu> {
@@ -87,6 +98,14 @@ pub(super) fn assign(last: Option<Residence>, stale: bool, flush_by_asid: bool) 
     Some(spaces.as_mut()?.assign(last, number, stale, flush_by_asid))
 }
 
+/// As [`AddressSpaces::start_anew`], for the calling processor.
+pub(super) fn start_anew() {
+    let Some(cpu) = this() else { return };
+    if let Some(spaces) = cpu.spaces.lock().as_mut() {
+        spaces.start_anew();
+    }
+}
+
 /// Gives a guest its TSC_AUX, which the host does not use.
 pub(super) fn set_tsc_aux(limits: &Limits, value: u64) {
     let Some(cpu) = this().filter(|_| limits.tsc_aux) else { return };
@@ -94,5 +113,15 @@ pub(super) fn set_tsc_aux(limits: &Limits, value: u64) {
         // SAFETY: the register exists, and `Vcpu` takes no value of more than 32 bits for it. Nothing in the host reads it.
         unsafe { Msr::new(TSC_AUX).write(value) };
         cpu.tsc_aux.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Gives a guest its time stamp counter's rate, where the processor can.
+pub(super) fn set_tsc_ratio(capabilities: &Capabilities, ratio: TscRatio) {
+    let Some(cpu) = this().filter(|_| capabilities.tsc_scaling) else { return };
+    if cpu.tsc_ratio.load(Ordering::Relaxed) != ratio.bits() {
+        // SAFETY: CPUID reports the register, and a ratio sets none of its reserved bits. The host's own counter is not scaled.
+        unsafe { Msr::new(TSC_RATIO).write(ratio.bits()) };
+        cpu.tsc_ratio.store(ratio.bits(), Ordering::Relaxed);
     }
 }

@@ -25,6 +25,8 @@ pub const NMI: u64 = 0x61;
 pub const INIT: u64 = 0x63;
 /// The virtual interrupt would be taken now.
 pub const VINTR: u64 = 0x64;
+/// RDTSC.
+pub const RDTSC: u64 = 0x6e;
 /// RDPMC.
 pub const RDPMC: u64 = 0x6f;
 /// CPUID.
@@ -33,6 +35,8 @@ pub const CPUID: u64 = 0x72;
 pub const IRET: u64 = 0x74;
 /// INVD.
 pub const INVD: u64 = 0x76;
+/// PAUSE.
+pub const PAUSE: u64 = 0x77;
 /// HLT.
 pub const HLT: u64 = 0x78;
 /// INVLPGA.
@@ -49,6 +53,8 @@ pub const VMRUN: u64 = 0x80;
 pub const VMMCALL: u64 = 0x81;
 /// SKINIT; from VMLOAD (0x82) on the codes are SVM's own instructions.
 pub const SKINIT: u64 = 0x86;
+/// RDTSCP.
+pub const RDTSCP: u64 = 0x87;
 /// INT1.
 pub const ICEBP: u64 = 0x88;
 /// WBINVD.
@@ -99,6 +105,9 @@ fn reason(control: &Control) -> Reason {
         XSETBV => Reason::SetExtendedControl,
         ICEBP => Reason::DebugTrap,
         INVD | WBINVD => Reason::CacheFlush,
+        PAUSE => Reason::Pause,
+        RDTSC => Reason::ReadTsc,
+        RDTSCP => Reason::ReadTscp,
         INVLPGA | VMRUN..=SKINIT | MONITOR..=MWAIT_ARMED | RDPRU => Reason::NotOffered,
         SHUTDOWN => Reason::Shutdown,
         code => Reason::Unexpected { code },

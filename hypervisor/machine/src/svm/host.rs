@@ -33,14 +33,14 @@ impl Host {
     /// # Errors
     /// Why there can be no guests.
     pub fn new(ground: Ground) -> Result<Self, &'static str> {
-        let Ground { frames, limits, format } = ground;
+        let Ground { frames, limits, format, mitigations } = ground;
         let capabilities = Capabilities::read(&ThisProcessor);
         if capabilities.address_spaces < 2 {
             return Err("SVM has no address space for guests here");
         }
         let io_map = map(frames, IO_MAP_ORDER, &[0xff; IO_MAP_BYTES])?;
         let msr_map = map(frames, PAIR_ORDER, &permission_maps::msr_map())?;
-        Ok(Self { frames, setup: Setup { capabilities, limits, format, io_map, msr_map } })
+        Ok(Self { frames, setup: Setup { capabilities, limits, format, io_map, msr_map, mitigations } })
     }
 
     /// Enables SVM on the calling processor.

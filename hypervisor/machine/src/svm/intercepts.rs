@@ -32,6 +32,8 @@ bitflags! {
         const INIT = 1 << 3;
         /// A virtual interrupt that would be taken now.
         const VINTR = 1 << 4;
+        /// RDTSC.
+        const RDTSC = 1 << 14;
         /// RDPMC.
         const RDPMC = 1 << 15;
         /// CPUID.
@@ -40,6 +42,8 @@ bitflags! {
         const IRET = 1 << 20;
         /// INVD.
         const INVD = 1 << 22;
+        /// PAUSE; each, or as the pause filter says.
+        const PAUSE = 1 << 23;
         /// HLT.
         const HLT = 1 << 24;
         /// INVLPGA.
@@ -72,6 +76,8 @@ bitflags! {
         const CLGI = 1 << 5;
         /// SKINIT.
         const SKINIT = 1 << 6;
+        /// RDTSCP.
+        const RDTSCP = 1 << 7;
         /// INT1, which raises #DB past the intercept of #DB.
         const ICEBP = 1 << 8;
         /// WBINVD and WBNOINVD.
@@ -100,7 +106,8 @@ pub const CR4_WRITE: u32 = 1 << 20;
 pub const EXCEPTIONS: Exceptions =
     Exceptions::DEBUG.union(Exceptions::ALIGNMENT_CHECK).union(Exceptions::MACHINE_CHECK);
 
-/// Always on. VINTR, IRET and writes of CR8 are added while somebody waits for them.
+/// Always on. VINTR, IRET and writes of CR8 are added while somebody waits for them, PAUSE while others wait for the CPU, and
+/// RDTSC where the guest's counter is not the processor's.
 pub const FIRST: First = First::INTR
     .union(First::NMI)
     .union(First::INIT)
@@ -114,5 +121,10 @@ pub const FIRST: First = First::INTR
     .union(First::SHUTDOWN);
 
 /// Always on: SVM's own instructions (VMRUN's intercept is a condition of entry), those that wait or write caches back, those
-/// that no guest's CPUID offers.
-pub const SECOND: Second = Second::all();
+/// that no guest's CPUID offers. RDTSCP goes with RDTSC.
+pub const SECOND: Second = Second::all().difference(Second::RDTSCP);
+
+/// How many PAUSEs in a row end a run: KVM's choice, some tens of microseconds of waiting (APM vol. 2, 15.14.4).
+pub const PAUSES: u16 = 3000;
+/// Cycles between two PAUSEs up to which they are of one loop: KVM's choice.
+pub const PAUSE_THRESHOLD: u16 = 128;

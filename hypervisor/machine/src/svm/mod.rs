@@ -15,6 +15,7 @@ pub mod state;
 pub mod switch;
 #[cfg(test)]
 mod tests;
+pub mod tsc_ratio;
 pub mod vcpu;
 pub mod vmcb;
 

@@ -75,7 +75,27 @@ mod tests {
             assert_eq!(bits(msr), 0, "{msr:#x}");
         }
         // EFER shows SVME, PAT and the time stamp counter have places of their own, APIC base and VM_CR are the host's.
-        for msr in [0xc000_0080, 0x277, 0x10, 0xc000_0103, 0x1b, 0xc001_0114, 0xc001_0117] {
+        // So are predictions, debug control, extended supervisor state, counters, sampling, and the counter's ratio.
+        for msr in [
+            0xc000_0080,
+            0x277,
+            0x10,
+            0xc000_0103,
+            0x1b,
+            0xc001_0114,
+            0xc001_0117,
+            0x48,
+            0x49,
+            0x10b,
+            0x1d9,
+            0xda0,
+            0xc001_0000,
+            0xc001_0200,
+            0xc001_1030,
+            0xc000_0104,
+            0xc001_011f,
+            0x2ff,
+        ] {
             assert_eq!(bits(msr), 0b11, "{msr:#x}");
         }
     }

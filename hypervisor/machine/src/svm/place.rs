@@ -115,13 +115,18 @@ impl WorldSwitch for ThisCpu {
         enable::assign(last, stale, self.setup.capabilities.flush_by_asid)
     }
 
+    fn distrust_flush(&self) {
+        enable::start_anew();
+    }
+
     fn enter(&self, vmcb: &mut Vmcb, extended_state: &mut Area, crossing: &mut Crossing) {
         let Some(host_state) = enable::host_state() else { return };
         enable::set_tsc_aux(&self.setup.limits, crossing.tsc_aux);
+        enable::set_tsc_ratio(&self.setup.capabilities, crossing.tsc_ratio);
         // SAFETY: `vmcb` is part of a `FrameBlock` (`new`'s only use), so it lies in the direct map, and the maps it names are
         // kept for good. SVM is enabled here, and the saved host state is this CPU's. `Vcpu` checked the extended state and
         // XCR0 against the format, or the processor stored them. Interrupts are off, as in all host code.
-        unsafe { stub::enter(vmcb, extended_state, crossing, host_state, &self.setup.format) };
+        unsafe { stub::enter(vmcb, extended_state, crossing, host_state, self.setup) };
     }
 
     fn serve_interrupts(&self) {

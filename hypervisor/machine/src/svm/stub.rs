@@ -9,11 +9,10 @@ use core::{
     mem::offset_of,
 };
 
-use super::{switch::Crossing, vmcb::Vmcb};
+use super::{switch::Crossing, vcpu::Setup, vmcb::Vmcb};
 use crate::{
-    interrupts::vectors,
-    memory::address_space::DIRECT_MAP,
-    virtual_cpu::extended_state::{Area, Format},
+    cpu::descriptors::DATA_SELECTOR, interrupts::vectors, memory::address_space::DIRECT_MAP,
+    virtual_cpu::extended_state::Area,
 };
 
 /// What the assembly is handed; it reads these fields by the offsets asserted below.
@@ -31,7 +30,14 @@ struct Passage {
     /// The guest's XCR0: as it is to be, and afterwards as the guest left it. An emulator that does not know the intercept
     /// of XSETBV lets the guest set it by itself (QEMU 7.2 does).
     xcr0: u64,
+    /// [`CLEAR_BUFFERS`] and [`FILL_RETURN_STACK`].
+    guards: u64,
 }
+
+/// VERW comes before the entry. The assembly tests the bit.
+const CLEAR_BUFFERS: u64 = 1;
+/// The return stack is filled after the exit. The assembly tests the bit.
+const FILL_RETURN_STACK: u64 = 2;
 
 const _: () = {
     assert!(offset_of!(Passage, crossing) == 0x00);
@@ -40,6 +46,7 @@ const _: () = {
     assert!(offset_of!(Passage, area) == 0x18);
     assert!(offset_of!(Passage, components) == 0x20);
     assert!(offset_of!(Passage, xcr0) == 0x28);
+    assert!(offset_of!(Passage, guards) == 0x30);
     assert!(offset_of!(Crossing, general) == 0);
 };
 
@@ -54,20 +61,23 @@ unsafe extern "C" {
 /// SVM is enabled on the calling processor, `host_state` is the physical address of what VMSAVE stored there, and interrupts are off.
 /// `vmcb` lies in the direct map, and every physical address in it names what the manual wants there, the nested tables being ones
 /// that show the guest nothing but its own. `extended_state` is one that restoring takes without a fault, `crossing.xcr0` one
-/// that `format` takes.
+/// that `setup.format` takes.
 pub(super) unsafe fn enter(
     vmcb: &mut Vmcb,
     extended_state: &mut Area,
     crossing: &mut Crossing,
     host_state: u64,
-    format: &Format,
+    setup: &Setup,
 ) {
+    let Setup { format, mitigations, .. } = setup;
     let mut passage = Passage {
         vmcb: (&raw mut *vmcb).addr() as u64 - DIRECT_MAP,
         host_state,
         area: extended_state.as_mut_ptr(),
         components: if format.has_xsave() { format.components() } else { 0 },
         xcr0: crossing.xcr0,
+        guards: if mitigations.clear_buffers { CLEAR_BUFFERS } else { 0 }
+            | if mitigations.fill_return_stack { FILL_RETURN_STACK } else { 0 },
         crossing: &raw mut *crossing,
     };
     load_debug_addresses(&crossing.debug_addresses);
@@ -158,6 +168,10 @@ __svm_enter:
 1:
     fxrstor64 (%rsi)
 2:
+    testb $1, 0x30(%rdi)            # CLEAR_BUFFERS: from here on nothing is loaded but the guest's own
+    jz 6f
+    verw __svm_data_selector(%rip)
+6:
     movq 0x08(%rdi), %rax
     movq (%rdi), %rdi
     movq 0x08(%rdi), %rcx
@@ -197,6 +211,21 @@ __svm_enter:
     movq %r15, 0x78(%rdi)
     popq 0x38(%rdi)
     popq %rdi
+    testb $2, 0x30(%rdi)            # FILL_RETURN_STACK
+    jz 8f
+    movl $16, %eax
+7:
+    call 71f
+    int3
+71:
+    call 72f
+    int3
+72:
+    addq $16, %rsp
+    decl %eax
+    jnz 7b
+8:
+    lfence                          # no return is predicted by what the guest left, the branch above mispredicted or not
     movq 0x10(%rdi), %rax
     vmload %rax
     movq 0x18(%rdi), %rsi
@@ -235,6 +264,9 @@ __svm_enter:
     .balign 4
 __svm_host_mxcsr:
     .long 0x1f80
+__svm_data_selector:
+    .word {data_selector}
     "#,
+    data_selector = const DATA_SELECTOR,
     options(att_syntax)
 );

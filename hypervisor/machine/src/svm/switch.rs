@@ -4,6 +4,7 @@ use godwit_host::machine::CpuNumber;
 
 use super::{
     asid::{Assignment, Residence},
+    tsc_ratio::TscRatio,
     vmcb::Vmcb,
 };
 use crate::virtual_cpu::extended_state::Area;
@@ -21,6 +22,8 @@ pub struct Crossing {
     pub xcr0: u64,
     /// The guest's TSC_AUX.
     pub tsc_aux: u64,
+    /// Its time stamp counter's rate over the processor's; used where the processor scales.
+    pub tsc_ratio: TscRatio,
 }
 
 /// The host CPU under a virtual CPU. Every call acts for the CPU that makes it.
@@ -36,6 +39,9 @@ pub trait WorldSwitch: Send {
 
     /// An address space of this CPU, or `None` where SVM is not enabled on it.
     fn assign(&self, last: Option<Residence>, stale: bool) -> Option<Assignment>;
+
+    /// Says that the processor refused the entry that was assigned last, and may not have flushed what it was told to.
+    fn distrust_flush(&self);
 
     /// Runs the guest until it stops. Host interrupts stay pending, except an NMI, which was served.
     fn enter(&self, vmcb: &mut Vmcb, extended_state: &mut Area, crossing: &mut Crossing);

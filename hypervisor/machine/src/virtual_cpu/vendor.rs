@@ -14,6 +14,7 @@ use super::{extended_state::Format, limits::Limits};
 use crate::{
     cpu::{control, local, processor::ThisProcessor},
     features::Features,
+    speculation::{self, Mitigations},
     svm,
 };
 
@@ -25,6 +26,8 @@ pub struct Ground {
     pub limits: Limits,
     /// Which extended state it saves.
     pub format: Format,
+    /// What is done against speculation.
+    pub mitigations: Mitigations,
 }
 
 /// The vendor's half, or why there is none.
@@ -36,7 +39,8 @@ pub fn start(virtualization: Virtualization, features: &Features, frames: &'stat
         Virtualization::Svm => {
             let limits = Limits::read(&ThisProcessor, features.physical_address_bits);
             let format = Format::read(&ThisProcessor, features.xsave, control::mxcsr_mask());
-            svm::host::Host::new(Ground { frames, limits, format })
+            let mitigations = *speculation::apply::chosen();
+            svm::host::Host::new(Ground { frames, limits, format, mitigations })
         }
         Virtualization::Vmx => Err("this build runs guests by SVM only, and this processor has VMX"),
         Virtualization::Missing(why) => Err(why),
@@ -47,6 +51,7 @@ pub fn start(virtualization: Virtualization, features: &Features, frames: &'stat
 /// Makes the calling processor ready to run virtual CPUs, where there can be any.
 pub fn enable_this_cpu() {
     let Some(Ok(vendor)) = VENDOR.get() else { return };
+    speculation::apply::protect_this_cpu();
     if let Err(why) = vendor.enable_this_cpu() {
         log::warn!("{} runs no guests: {why}", local::this().number());
     }

@@ -71,6 +71,7 @@ impl VcpuCheck {
         guest.misses_a_frame(run)?;
         guest.is_interrupted()?;
         let nanoseconds = guest.round_trip_ns()?;
+        guest.leaves_nothing_behind(run)?;
         Ok(format!(
             "ports, HLT, interrupts, NMIs and registers as they should be; {nanoseconds} ns per CPUID exit"
         ))
@@ -253,6 +254,30 @@ impl Guest<'_> {
             }
         }
         Err(format!("{MOST_HOST_EXITS} runs of a spinning guest ended before the timer"))
+    }
+
+    /// A new virtual CPU, the next on this host CPU, finds none of what this one has in registers.
+    fn leaves_nothing_behind(&mut self, run: &FrameRun) -> Result<(), String> {
+        let next = self.machine.create_vcpu(Baseline::DEFAULT).map_err(|error| format!("{error}"))?;
+        let mut next = Self { vcpu: next, host_exits: 0, ..*self };
+        next.start()?;
+        self.vcpu.registers().rip = program::FILL;
+        next.vcpu.registers().rip = program::SHOW;
+        if self.run()?.reason != Reason::Cpuid || next.run()?.reason != Reason::Cpuid {
+            return Err("registers could not be filled and shown".into());
+        }
+        if self.vcpu.state().debug.addresses.contains(&0) {
+            return Err("DR0 to DR3 are not what the guest loaded".into());
+        }
+        let shown = program::SHOWN.map(|register| next.vcpu.registers().get(register));
+        if shown != [0; 4] {
+            return Err(format!("a new guest found DR0 to DR3 of another: {shown:x?}"));
+        }
+        let outside = |_| String::from("the guest does not fit its frames");
+        if !program::saw_nothing(self.machine.memory(), run).map_err(outside)? {
+            return Err("a new guest found another's XMM registers".into());
+        }
+        Ok(())
     }
 
     /// The mean time from one CPUID to the next.

@@ -1,5 +1,7 @@
 //! The tiny guest: one frame of 32-bit code and data, shown to it by four tables, and one that it misses at first.
 
+use alloc::vec::Vec;
+
 use godwit_frames::{FRAME_BYTES, FrameRun, HostFrame};
 use godwit_guest::cpu::{Attributes, CpuState, General, Segment, Segments, Table};
 
@@ -46,6 +48,16 @@ pub(super) const STORED: u64 = 0x810;
 pub(super) const HANDLER: u64 = 0x080;
 /// Where its handler of NMIs begins.
 pub(super) const NMI_HANDLER: u64 = 0x090;
+/// Where it fills XMM0 to XMM7 and DR0 to DR3, up to a CPUID.
+pub(super) const FILL: u64 = 0x100;
+/// Where it stores XMM0 to XMM7, and loads [`SHOWN`] from DR0 to DR3, up to a CPUID.
+pub(super) const SHOW: u64 = 0x180;
+/// The registers that show DR0 to DR3.
+pub(super) const SHOWN: [General; 4] = [General::Rax, General::Rbx, General::Rsi, General::Rdi];
+/// Where it stores XMM0 to XMM7.
+const SEEN: u64 = 0x600;
+/// How many of them 32-bit code has.
+const XMM_REGISTERS: u8 = 8;
 const LOADED: u64 = 0x800;
 const DESCRIPTORS: u64 = 0x880;
 const INTERRUPTS: u64 = MISSED_ADDRESS - 8 * MISSED_VECTOR as u64;
@@ -73,6 +85,36 @@ const CPUID_LOOP: [u8; 4] = [0x0f, 0xa2, 0xeb, 0xfc]; // cpuid; jmp to it
 const INTERRUPT_HANDLER: [u8; 3] = [0xe6, 0x81, 0xcf]; // out 0x81, al; iret
 const NON_MASKABLE_HANDLER: [u8; 3] = [0xe6, 0x82, 0xcf]; // out 0x82, al; iret
 
+/// What is at [`FILL`].
+fn fill() -> Vec<u8> {
+    let mut code = Vec::new();
+    for register in 0..XMM_REGISTERS {
+        code.extend([0x0f, 0x10, register << 3 | 0b101]); // movups xmm_, [LOADED]
+        code.extend((LOADED as u32).to_le_bytes());
+    }
+    code.push(0xb8); // mov eax, 0x05ec4e75
+    code.extend(0x05ec_4e75_u32.to_le_bytes());
+    for register in 0..SHOWN.len() as u8 {
+        code.extend([0x0f, 0x23, 0xc0 | register << 3]); // mov dr_, eax
+    }
+    code.extend([0x0f, 0xa2]); // cpuid
+    code
+}
+
+/// What is at [`SHOW`].
+fn show() -> Vec<u8> {
+    let mut code = Vec::new();
+    for register in 0..XMM_REGISTERS {
+        code.extend([0x0f, 0x11, register << 3 | 0b101]); // movups [SEEN + 16 * _], xmm_
+        code.extend((SEEN as u32 + 16 * u32::from(register)).to_le_bytes());
+    }
+    for (register, shown) in SHOWN.into_iter().enumerate() {
+        code.extend([0x0f, 0x21, 0xc0 | (register as u8) << 3 | shown as u8]); // mov SHOWN, dr_
+    }
+    code.extend([0x0f, 0xa2]); // cpuid
+    code
+}
+
 /// A 32-bit interrupt gate (APM vol. 2, 4.8.4).
 const fn gate(handler: u64) -> u64 {
     handler | (CODE_SELECTOR as u64) << 16 | 0x8e << 40
@@ -91,7 +133,11 @@ pub(super) fn write(memory: &dyn HostMemory, run: &FrameRun) -> Result<(), Outsi
     // Flat code and data of 4 GiB (APM vol. 2, 4.7).
     memory.store(run, GUEST + DESCRIPTORS + u64::from(CODE_SELECTOR), 0x00cf_9b00_0000_ffff)?;
     memory.store(run, GUEST + DESCRIPTORS + u64::from(DATA_SELECTOR), 0x00cf_9300_0000_ffff)?;
-    let pieces: [(u64, &[u8]); 5] = [
+    let pieces: [(u64, &[u8]); 8] = [
+        // Anything but what a new guest's registers are.
+        (SEEN, &[0xff; 16 * XMM_REGISTERS as usize]),
+        (FILL, &fill()),
+        (SHOW, &show()),
         (START, &MAIN),
         (LOOP, &CPUID_LOOP),
         (HANDLER, &INTERRUPT_HANDLER),
@@ -112,6 +158,13 @@ pub(super) fn stored(memory: &dyn HostMemory, run: &FrameRun) -> Result<[u8; 16]
     let mut bytes = [0; 16];
     memory.read(run, GUEST + STORED, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Whether all that the guest stored of XMM0 to XMM7 is zero.
+pub(super) fn saw_nothing(memory: &dyn HostMemory, run: &FrameRun) -> Result<bool, OutsideRun> {
+    let mut bytes = [0; 16 * XMM_REGISTERS as usize];
+    memory.read(run, GUEST + SEEN, &mut bytes)?;
+    Ok(bytes == [0; _])
 }
 
 /// The state at reset, changed to 32-bit protected mode without paging, at the start of the program.

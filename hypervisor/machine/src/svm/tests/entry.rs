@@ -21,6 +21,9 @@ const NONE: Capabilities = Capabilities {
     decode_assists: false,
     flush_by_asid: false,
     clean_bits: false,
+    pause_filter: false,
+    pause_threshold: false,
+    tsc_scaling: false,
     address_spaces: 16,
 };
 
@@ -127,12 +130,13 @@ fn unchanged_parts_are_clean_from_the_second_entry_on() {
 #[test]
 fn every_change_makes_its_part_dirty_for_one_entry() {
     type Change = fn(&mut Guest);
-    let changes: [(Clean, Change); 9] = [
+    let changes: [(Clean, Change); 10] = [
         (Clean::CR2, |guest| guest.vcpu.set_cr2(0x1000)),
         (Clean::VIRTUAL_INTERRUPT, |guest| guest.vcpu.set_task_priority(5)),
         (Clean::VIRTUAL_INTERRUPT | Clean::INTERCEPTS, |guest| guest.vcpu.request_window(Some(Window::Any))),
         (Clean::INTERCEPTS, |guest| guest.vcpu.set_tsc_offset(99)),
         (Clean::INTERCEPTS, |guest| guest.cpu.0.lock().unwrap().tsc_ahead = 7),
+        (Clean::INTERCEPTS, |guest| guest.vcpu.intercept_tsc(true)),
         (Clean::NESTED_PAGING, |guest| assert_eq!(guest.vcpu.write_msr(0x277, 0), Some(true))),
         (Clean::CONTROL_REGISTERS, |guest| assert_eq!(guest.vcpu.write_msr(0xc000_0080, 1), Some(true))),
         (Clean::DEBUG_REGISTERS, |guest| {

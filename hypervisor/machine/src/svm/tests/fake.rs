@@ -11,6 +11,7 @@ use godwit_host::machine::CpuNumber;
 
 use super::{format, limits};
 use crate::{
+    speculation::Mitigations,
     svm::{
         asid::{AddressSpaces, Assignment, Residence},
         capabilities::Capabilities,
@@ -30,6 +31,7 @@ pub(super) const TABLES: HostFrame = HostFrame::new(0x777);
 pub(super) struct Entered {
     pub(super) vmcb: Vmcb,
     pub(super) crossing: Crossing,
+    pub(super) area: Area,
 }
 
 type Leave = Box<dyn FnOnce(&mut Vmcb, &mut Crossing) + Send>;
@@ -71,9 +73,15 @@ impl WorldSwitch for FakeCpu {
         enabled.then(|| spaces.assign(last, CpuNumber(cpu), stale, flush_by_asid))
     }
 
-    fn enter(&self, vmcb: &mut Vmcb, _: &mut Area, crossing: &mut Crossing) {
+    fn distrust_flush(&self) {
         let mut state = self.0.lock().unwrap();
-        state.entered = Some(Entered { vmcb: vmcb.clone(), crossing: crossing.clone() });
+        let cpu = usize::from(state.cpu);
+        state.spaces[cpu].start_anew();
+    }
+
+    fn enter(&self, vmcb: &mut Vmcb, area: &mut Area, crossing: &mut Crossing) {
+        let mut state = self.0.lock().unwrap();
+        state.entered = Some(Entered { vmcb: vmcb.clone(), crossing: crossing.clone(), area: area.clone() });
         // What every exit leaves, unless the test says otherwise: nothing was being delivered.
         let control = vmcb.control_mut(Clean::empty());
         control.exit_code = exit::CPUID;
@@ -102,8 +110,6 @@ pub(super) struct Guest {
 impl Guest {
     /// One at reset.
     pub(super) fn new(capabilities: Capabilities) -> Self {
-        let setup =
-            Setup { capabilities, limits: limits(), format: format(), io_map: 0x10_0000, msr_map: 0x20_0000 };
         let state = State {
             cpu: 0,
             tsc: 1_000_000,
@@ -111,14 +117,30 @@ impl Guest {
             enabled: true,
             served: Vec::new(),
             flush_by_asid: capabilities.flush_by_asid,
-            spaces: [AddressSpaces::new(16); 2],
+            spaces: [AddressSpaces::new(capabilities.address_spaces); 2],
             leave: None,
             entered: None,
         };
-        let cpu = FakeCpu(Arc::new(Mutex::new(state)));
-        let vcpu =
-            Vcpu::new(Box::leak(Box::new(setup)), Baseline::Amd64V1, Box::new(Block::new()), cpu.clone());
-        Self { cpu, vcpu }
+        Self::on(&FakeCpu(Arc::new(Mutex::new(state))), capabilities)
+    }
+
+    /// One at reset that shares its host CPUs with others.
+    pub(super) fn on(cpu: &FakeCpu, capabilities: Capabilities) -> Self {
+        Self::in_block(cpu, capabilities, Box::default())
+    }
+
+    /// One at reset in a block that held another.
+    pub(super) fn in_block(cpu: &FakeCpu, capabilities: Capabilities, block: Box<Block>) -> Self {
+        let setup = Setup {
+            capabilities,
+            limits: limits(),
+            format: format(),
+            io_map: 0x10_0000,
+            msr_map: 0x20_0000,
+            mitigations: Mitigations::default(),
+        };
+        let vcpu = Vcpu::new(Box::leak(Box::new(setup)), Baseline::Amd64V1, block, cpu.clone());
+        Self { cpu: cpu.clone(), vcpu }
     }
 
     /// Runs it until the CPUID that everything ends in.

@@ -53,7 +53,9 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         if vmcb.control().asid != residence.asid {
             vmcb.control_mut(Clean::ASID).asid = residence.asid;
         }
-        let tsc_offset = self.tsc_offset.wrapping_add(self.switch.tsc_ahead());
+        // The processor scales its own counter, which lags, before it adds.
+        let ahead = self.crossing.tsc_ratio.scale(self.switch.tsc_ahead());
+        let tsc_offset = self.tsc_offset.wrapping_add(ahead);
         if vmcb.control().tsc_offset != tsc_offset {
             vmcb.control_mut(Clean::INTERCEPTS).tsc_offset = tsc_offset;
         }
@@ -112,6 +114,7 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             // Nothing ran: what was to be delivered still is.
             self.pending = tried;
             self.residence = None;
+            self.switch.distrust_flush();
             return exit;
         }
         control.clean = Clean::all();

@@ -23,10 +23,13 @@ use super::{
     switch::{Crossing, WorldSwitch},
     vmcb::{Clean, NESTED_PAGING, VirtualInterrupt, Vmcb},
 };
-use crate::virtual_cpu::{
-    extended_state::{Area, Format},
-    limits::Limits,
-    reset,
+use crate::{
+    speculation::Mitigations,
+    virtual_cpu::{
+        extended_state::{Area, Format},
+        limits::Limits,
+        reset,
+    },
 };
 
 /// What is the same for every virtual CPU of a host.
@@ -42,6 +45,8 @@ pub struct Setup {
     pub io_map: u64,
     /// Physical address of the MSR permission map.
     pub msr_map: u64,
+    /// What is done against speculation.
+    pub mitigations: Mitigations,
 }
 
 /// The part of a virtual CPU that lies in frames: what the processor reads and writes by physical address, and its neighbour.
@@ -103,6 +108,7 @@ pub struct Vcpu<B, S> {
 impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
     /// A virtual CPU in its reset state that is held to `baseline`, and whose block is `block`, whatever that holds.
     pub fn new(setup: &'static Setup, baseline: Baseline, mut block: B, switch: S) -> Self {
+        *block = Block::new();
         let control = block.vmcb.control_mut(Clean::all());
         control.intercept_exceptions = intercepts::EXCEPTIONS;
         control.intercept_first = intercepts::FIRST;
@@ -111,6 +117,11 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
         control.msrpm_base = setup.msr_map;
         control.virtual_interrupt = VirtualInterrupt::MASKING;
         control.nested_paging = NESTED_PAGING;
+        if setup.capabilities.pause_filter {
+            control.pause_filter_count = intercepts::PAUSES;
+            control.pause_filter_threshold =
+                if setup.capabilities.pause_threshold { intercepts::PAUSE_THRESHOLD } else { 0 };
+        }
         let mut vcpu = Self {
             setup,
             baseline,
@@ -142,10 +153,11 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
             debug_addresses: state.debug.addresses,
             xcr0: state.control.xcr0,
             tsc_aux: state.msrs.tsc_aux,
+            tsc_ratio: self.crossing.tsc_ratio,
         };
         self.set_cr4(state.control.cr4);
         self.debug_control = state.msrs.debug_control;
-        self.tsc_offset = state.tsc.wrapping_sub(self.switch.tsc());
+        self.tsc_offset = state.tsc.wrapping_sub(self.scaled_tsc());
         self.pending = state.pending;
         self.trap_behind = None;
         self.set_window(None);

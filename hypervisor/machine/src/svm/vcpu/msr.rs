@@ -29,7 +29,7 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
     pub(super) fn write_register(&mut self, msr: u32, value: u64) -> Option<bool> {
         let taken = match msr {
             TSC => {
-                self.tsc_offset = value.wrapping_sub(self.switch.tsc());
+                self.tsc_offset = value.wrapping_sub(self.scaled_tsc());
                 true
             }
             DEBUG_CONTROL => {
@@ -73,6 +73,11 @@ impl<B: DerefMut<Target = Block>, S: WorldSwitch> Vcpu<B, S> {
 
     /// The guest's time stamp counter now.
     pub(super) fn guest_tsc(&self) -> u64 {
-        self.switch.tsc().wrapping_add(self.tsc_offset)
+        self.scaled_tsc().wrapping_add(self.tsc_offset)
+    }
+
+    /// The host's counter at the guest's rate: what the guest's is an offset from.
+    pub(super) fn scaled_tsc(&self) -> u64 {
+        self.crossing.tsc_ratio.scale(self.switch.tsc())
     }
 }

@@ -11,8 +11,10 @@ use godwit_guest::{
 use super::{Block, NmiBlocking, Vcpu};
 use crate::{
     svm::{
+        intercepts::{First, Second},
         state,
         switch::WorldSwitch,
+        tsc_ratio::TscRatio,
         vmcb::{Clean, INTERRUPT_SHADOW, VirtualInterrupt},
     },
     virtual_cpu::limits::{DR6_SINGLE_STEP, check_baseline, rflags},
@@ -137,5 +139,29 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
 
     fn set_tsc_offset(&mut self, offset: u64) {
         self.tsc_offset = offset;
+    }
+
+    fn stop_at_pause(&mut self, wanted: bool) {
+        if self.block.vmcb.control().intercept_first.contains(First::PAUSE) != wanted {
+            self.block.vmcb.control_mut(Clean::INTERCEPTS).intercept_first.set(First::PAUSE, wanted);
+        }
+    }
+
+    fn intercept_tsc(&mut self, wanted: bool) {
+        let control = self.block.vmcb.control_mut(Clean::INTERCEPTS);
+        control.intercept_first.set(First::RDTSC, wanted);
+        control.intercept_second.set(Second::RDTSCP, wanted);
+    }
+
+    fn has_tsc_scaling(&self) -> bool {
+        self.setup.capabilities.tsc_scaling
+    }
+
+    fn set_tsc_rate(&mut self, guest_hz: u64, host_hz: u64) -> bool {
+        let ratio = TscRatio::new(guest_hz, host_hz).filter(|_| self.has_tsc_scaling());
+        if let Some(ratio) = ratio {
+            self.crossing.tsc_ratio = ratio;
+        }
+        ratio.is_some()
     }
 }

@@ -11,12 +11,21 @@ use crate::features::Processor;
 
 /// A processor made of the leaves that a test names; the rest is zero.
 #[derive(Default)]
-pub(crate) struct Leaves(HashMap<(u32, u32), [u32; 4]>);
+pub(crate) struct Leaves {
+    leaves: HashMap<(u32, u32), [u32; 4]>,
+    msrs: HashMap<u32, u64>,
+}
 
 impl Leaves {
     /// EAX, EBX, ECX, EDX of a leaf.
     pub(crate) fn leaf(mut self, leaf: u32, subleaf: u32, registers: [u32; 4]) -> Self {
-        self.0.insert((leaf, subleaf), registers);
+        self.leaves.insert((leaf, subleaf), registers);
+        self
+    }
+
+    /// The value of a model-specific register.
+    pub(crate) fn msr(mut self, msr: u32, value: u64) -> Self {
+        self.msrs.insert(msr, value);
         self
     }
 
@@ -39,11 +48,11 @@ impl Leaves {
 
 impl Processor for Leaves {
     fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuIdResult {
-        let [eax, ebx, ecx, edx] = self.0.get(&(leaf, subleaf)).copied().unwrap_or_default();
+        let [eax, ebx, ecx, edx] = self.leaves.get(&(leaf, subleaf)).copied().unwrap_or_default();
         CpuIdResult { eax, ebx, ecx, edx }
     }
 
-    fn read_msr(&self, _msr: u32) -> Option<u64> {
-        None
+    fn read_msr(&self, msr: u32) -> Option<u64> {
+        self.msrs.get(&msr).copied()
     }
 }

@@ -47,7 +47,8 @@ fn shares(host: &GuestHost, names: &[&str]) -> Result<Vec<f64>> {
     while Instant::now() < end {
         host.command("selftest clock", ANSWER)?;
     }
-    let used: Vec<_> = ran_ns(host, names)?.iter().zip(before).map(|(after, before)| after - before).collect();
+    let used: Vec<_> =
+        ran_ns(host, names)?.iter().zip(before).map(|(after, before)| after - before).collect();
     let all: u64 = used.iter().sum();
     Ok(used.iter().map(|used| *used as f64 / all as f64).collect())
 }
@@ -55,7 +56,8 @@ fn shares(host: &GuestHost, names: &[&str]) -> Result<Vec<f64>> {
 #[test]
 fn more_guests_than_cpus_all_go_on() -> Result<()> {
     let names = ["web-1", "web-2", "web-3", "web-4", "web-5"];
-    let beating = |name| Ok(GuestDescription { autostart: true, ..micro(name, "test=heartbeat ms=20 count=0")? });
+    let beating =
+        |name| Ok(GuestDescription { autostart: true, ..micro(name, "test=heartbeat ms=20 count=0")? });
     let host = host(names.into_iter().map(beating).collect::<Result<Vec<_>>>()?)?;
     for name in names {
         host.ensure_state(name, "running")?;
