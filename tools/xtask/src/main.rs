@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod bundle;
 mod demo;
+mod fuzz;
 mod guests;
 mod lints;
 mod linux;
@@ -46,6 +47,8 @@ enum Task {
     Demo(demo::Options),
     /// Measure, beside the baselines
     Bench(bench::Options),
+    /// Feed random and broken input to everything that parses or models what a guest or a peer writes
+    Fuzz(fuzz::Options),
     /// Put function names beside the addresses in a serial log
     Symbolize(symbolize::Options),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Linux(options) => linux::command::run(&options).map(done),
         Task::Demo(options) => demo::run(&options).map(done),
         Task::Bench(options) => bench::run(&options).map(done),
+        Task::Fuzz(options) => fuzz::run(&options).map(done),
         Task::Symbolize(options) => symbolize::run(&options).map(done),
     };
     result.unwrap_or_else(|error| {

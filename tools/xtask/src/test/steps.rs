@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use super::{Outcome, libtest, progress::Progress, status::Exceptions};
-use crate::{bench, build, guests, lints, linux, process, workspace};
+use crate::{bench, build, fuzz, guests, lints, linux, process, workspace};
 
 /// Cheap checks first: a slip shows in seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -25,6 +25,8 @@ pub(super) enum Step {
     Docs,
     /// Every interleaving of the code that CPUs share
     Loom,
+    /// Devices, decoder and parsers under random and broken input, a counted number of times
+    Fuzz,
     /// Bounds of the benchmarks that do not depend on this machine's speed
     Bench,
     /// The bootable image and the micro guests
@@ -56,6 +58,7 @@ impl Step {
             Self::Tests => "tests",
             Self::Docs => "docs",
             Self::Loom => "loom",
+            Self::Fuzz => "fuzz",
             Self::Bench => "bench",
             Self::Image => "image",
             Self::Linux => "linux",
@@ -139,6 +142,7 @@ impl Step {
                 exceptions,
                 progress,
             ),
+            Self::Fuzz => check(&mut fuzz::targets(), progress),
             Self::Bench => check(bench::frames().args(["--only-counts", "--check"]), progress),
             Self::Image => {
                 let outcome = check(&mut build::cargo_build(), progress)?;
