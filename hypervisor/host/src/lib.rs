@@ -31,6 +31,7 @@ pub mod spelling;
 pub mod split_mix;
 pub mod startup;
 mod state;
+pub mod svm_without;
 
 pub use cpu_loop::{CpuLoop, run_cpu};
 pub use host::{Host, run};

@@ -5,6 +5,7 @@ use godwit_host::{
     fragment::FragmentSetting,
     name::Name,
     network::{Peers, Subnet},
+    svm_without::SvmWithout,
 };
 use log::LevelFilter;
 use proptest::prelude::*;
@@ -17,7 +18,7 @@ fn messages(line: &str) -> (Options, Vec<String>) {
 #[test]
 fn every_key_sets_its_option() {
     let line = "godwit.host=lab-a godwit.group=\"bench-1\" godwit.log=debug godwit.cpus=2 godwit.fragment=60:7 godwit.tsc_hz=2600000000 \
-         godwit.address=10.0.0.1/24 godwit.peers=lab-b@10.0.0.2,lab-c@10.0.0.3";
+         godwit.address=10.0.0.1/24 godwit.peers=lab-b@10.0.0.2,lab-c@10.0.0.3 godwit.svm_without=nrip,clean-bits";
     let (options, problems) = messages(line);
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(
@@ -31,6 +32,7 @@ fn every_key_sets_its_option() {
             tsc_hz: Some(2_600_000_000),
             address: Subnet::new([10, 0, 0, 1].into(), 24),
             peers: Peers::parse("lab-b@10.0.0.2,lab-c@10.0.0.3").unwrap(),
+            svm_without: SvmWithout { next_rip: true, clean_bits: true, ..SvmWithout::default() },
         }
     );
     assert_eq!((options.host_name(), options.group_name()), ("lab-a", "bench-1"));
@@ -52,7 +54,7 @@ fn an_unknown_key_is_reported_with_the_key_it_resembles() {
         (
             "x=1 console=ttyS0",
             "command line byte 4: unknown key \"console\"; known keys are godwit.host, godwit.group, godwit.log, \
-             godwit.cpus, godwit.fragment, godwit.tsc_hz, godwit.address, godwit.peers.",
+             godwit.cpus, godwit.fragment, godwit.tsc_hz, godwit.address, godwit.peers, godwit.svm_without.",
         ),
     ] {
         let (options, problems) = messages(line);
@@ -104,6 +106,25 @@ fn a_bad_value_is_reported_and_keeps_the_default_and_the_rest_counts() {
         let (options, problems) = messages(&format!("godwit.cpus={cpus}"));
         assert_eq!((options.cpus, problems.len()), (None, 1), "{cpus}");
         assert!(problems[0].ends_with("expected a number of CPUs from 1 to 64; every CPU is started"));
+    }
+}
+
+#[test]
+fn features_of_svm_are_named_once_each() {
+    let (options, problems) = messages("godwit.svm_without=decode-assists,flush-by-asid,nrip,clean-bits");
+    let all = SvmWithout { next_rip: true, decode_assists: true, flush_by_asid: true, clean_bits: true };
+    assert_eq!((options.svm_without, problems.len()), (all, 0));
+    for list in ["", "nrip,", "npt", "nrip,nrip", "nrip clean-bits", "NRIP", "nrip, clean-bits"] {
+        let (options, problems) = messages(&format!("godwit.svm_without=\"{list}\""));
+        assert_eq!(options, Options::default(), "{list}");
+        assert_eq!(
+            problems,
+            [format!(
+                "command line byte 20: bad value \"{list}\" for godwit.svm_without: expected nrip, decode-assists, \
+                 flush-by-asid and clean-bits, each once at most, with commas between; every feature that the \
+                 processor has is used"
+            )]
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! A host with guests: the bundle it boots with, and what it says about them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     env, fs,
     ops::Deref,
     path::{Path, PathBuf},
@@ -59,6 +59,44 @@ pub fn micro_kernel() -> Result<PathBuf> {
     let kernel = here.ancestors().nth(2).unwrap_or(here).join("target/godwit/micro.elf");
     ensure!(kernel.is_file(), "no micro guests at {}: run `cargo xtask build`", kernel.display());
     Ok(kernel)
+}
+
+/// How many trials the micro guests have at least: one that vanished is missed.
+pub const MICRO_TRIALS_AT_LEAST: usize = 179;
+
+/// The names of the micro guests' trials that come to an end, as the kernel itself tells them on a plain emulator.
+///
+/// # Errors
+/// It was not built, does not tell them, or tells fewer than there were.
+pub fn micro_trials() -> Result<Vec<String>> {
+    let spec = HostSpec { command_line: vec!["test=list".into()], ..HostSpec::new("list", micro_kernel()?)? };
+    let mut machine = RunningHost::start(&spec)?;
+    machine.expect_line("the last line", |line| line.starts_with("micro done: "), MICRO)?;
+    machine.wait_exit(MICRO)?;
+    let printed = machine.transcript();
+    let named = printed.lines().filter_map(|line| line.trim_end().strip_prefix("micro has "));
+    let trials: Vec<_> = named.filter(|name| !name.contains(' ')).map(str::to_owned).collect();
+    let distinct: BTreeSet<_> = trials.iter().collect();
+    ensure!(distinct.len() == trials.len(), "two trials have one name:\n{printed}");
+    ensure!(
+        trials.len() >= MICRO_TRIALS_AT_LEAST,
+        "{} trials, at least {MICRO_TRIALS_AT_LEAST} are expected:\n{printed}",
+        trials.len()
+    );
+    Ok(trials)
+}
+
+/// Fails unless a guest or a machine said that all of these passed and that none else ran.
+///
+/// # Errors
+/// What it printed.
+pub fn ensure_passed(printed: &str, trials: &[String]) -> Result<()> {
+    let said: Vec<&str> = printed.lines().map(str::trim_end).collect();
+    let missing: Vec<_> =
+        trials.iter().filter(|trial| !said.contains(&format!("micro {trial} ok").as_str())).collect();
+    let sum = format!("micro done: {} ok, 0 failed", trials.len());
+    ensure!(said.contains(&sum.as_str()) && missing.is_empty(), "not ok: {missing:?}\n{printed}");
+    Ok(())
 }
 
 /// A bundle in the making.

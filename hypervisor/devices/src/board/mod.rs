@@ -179,6 +179,13 @@ impl Board {
         self.counters.clock_page_failures = self.counters.clock_page_failures.saturating_add(failures);
     }
 
+    /// The guest wrote its TSC: its clocks showed `before` right before it, and show `now`.
+    pub fn after_tsc_write(&mut self, before: Now, now: Now, memory: &dyn GuestMemory) {
+        self.advance(now);
+        let failures = u64::from(self.clock.after_tsc_write(before, now, memory));
+        self.counters.clock_page_failures = self.counters.clock_page_failures.saturating_add(failures);
+    }
+
     /// Ticks a second of the guest's TSC from now on. [`after_pause`](Self::after_pause) tells the guest.
     pub fn set_tsc_hz(&mut self, hz: u64) {
         self.clock.set_tsc_hz(hz);

@@ -139,6 +139,23 @@ impl ParavirtualClock {
     pub(crate) fn after_pause(&mut self, now: Now, memory: &dyn GuestMemory) -> u32 {
         let page = TimePage { flags: Flags::TSC_STABLE | Flags::GUEST_STOPPED, ..self.page_from(now) };
         self.promised = self.promised_at(now.tsc);
+        self.rewrite(page, memory)
+    }
+
+    /// The guest wrote its TSC, which showed `before` and now shows `now`: its pages are written anew, as the old ones say nothing of the
+    /// new counts. The number of pages that cannot be written.
+    pub(crate) fn after_tsc_write(&mut self, before: Now, now: Now, memory: &dyn GuestMemory) -> u32 {
+        self.promised = self.promised_at(before.tsc);
+        let page = TimePage {
+            tsc_timestamp: now.tsc,
+            system_time: now.time.max(self.promised),
+            ..self.page_from(now)
+        };
+        self.rewrite(page, memory)
+    }
+
+    /// Writes all pages that are in force anew; the number of those that cannot be written.
+    fn rewrite(&mut self, page: TimePage, memory: &dyn GuestMemory) -> u32 {
         let mut failures = 0;
         for cpu in self.cpus.iter_mut().filter(|cpu| cpu.page.is_some()) {
             let at = GuestAddress(cpu.system_time_msr & !ENABLED);

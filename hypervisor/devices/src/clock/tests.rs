@@ -69,6 +69,27 @@ fn now(nanoseconds: u64, tsc: u64) -> Now {
 }
 
 #[test]
+fn a_tsc_that_the_guest_writes_leaves_the_time_as_it_is() {
+    let memory = Memory::new();
+    let mut clock = ParavirtualClock::new(1, 0, 1_000_000_000);
+    // Without a page there is nothing to tell.
+    assert_eq!(clock.after_tsc_write(now(10, 10), now(10, 1 << 40), &memory), 0);
+    clock.set_system_time_msr(now(1_000, 1_000), BOOT, 0x40 | ENABLED, &memory).unwrap();
+    for tsc in [1 << 50, 7] {
+        let before = memory.u64(0x48) + 500;
+        let told = memory.guest_time(0x40, before);
+        assert_eq!(clock.after_tsc_write(now(1_400, before), now(1_400, tsc), &memory), 0);
+        // What the guest has read does not come again, and no more than that is promised.
+        let next = memory.guest_time(0x40, tsc);
+        assert!((told..=told + 1).contains(&next), "{told} ns, then {next} ns");
+        assert_eq!(memory.flags(0x40), 1, "it was not stopped");
+    }
+    clock.set_system_time_msr(now(1_400, 507), BOOT, 0, &memory).unwrap();
+    clock.set_system_time_msr(now(1_500, 607), BOOT, 0x40 | ENABLED, &memory).unwrap();
+    assert!(memory.guest_time(0x40, 607) < 10_000);
+}
+
+#[test]
 fn the_page_tells_the_guests_time() {
     let memory = Memory::new();
     let mut clock = ParavirtualClock::new(1, 0, 2_500_000_000);

@@ -31,6 +31,8 @@ pub(super) const ADJUST: u64 = 1 << 4;
 pub(super) const ZERO: u64 = 1 << 6;
 /// RFLAGS.SF.
 pub(super) const SIGN: u64 = 1 << 7;
+/// RFLAGS.TF.
+pub(super) const SINGLE_STEP: u64 = 1 << 8;
 /// RFLAGS.DF.
 pub(super) const DIRECTION: u64 = 1 << 10;
 /// RFLAGS.OF.

@@ -6,7 +6,7 @@ use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction, Register};
 use super::{
     Bytes, EmulateError, Fault,
     segment::{CodeSize, Use, linear, privilege_level},
-    walk::{Access, walk},
+    walk::{Access, Entries, walk_by},
 };
 use crate::{
     GuestAddress, GuestMemory,
@@ -99,15 +99,13 @@ pub(super) struct Window<'a> {
     pub(super) bytes: ArrayVec<u8, MAX_INSTRUCTION_BYTES>,
     /// Where in memory the first of them lies.
     pub(super) start: Option<GuestAddress>,
+    /// The entries that lead there.
+    pub(super) entries: Entries,
 }
 
 impl<'a> Window<'a> {
-    pub(super) const fn new(
-        registers: Registers,
-        system: &'a SystemState,
-        memory: &'a dyn GuestMemory,
-    ) -> Self {
-        Self { registers, system, memory, bytes: ArrayVec::new_const(), start: None }
+    pub(super) fn new(registers: Registers, system: &'a SystemState, memory: &'a dyn GuestMemory) -> Self {
+        Self { registers, system, memory, bytes: ArrayVec::new(), start: None, entries: Entries::default() }
     }
 
     /// Fetches up to the end of the page; says whether more can follow.
@@ -118,8 +116,12 @@ impl<'a> Window<'a> {
         let at = linear(self.system, rflags, Register::CS, offset, 1, Use::Fetch)?;
         let user = privilege_level(self.system, rflags) == 3;
         let access = Access { fetch: true, user, ..Access::default() };
-        let found = walk(self.system, rflags, self.memory, at, access)?.address;
-        self.start.get_or_insert(found);
+        let (found, entries) = walk_by(self.system, rflags, self.memory, at, access)?;
+        let found = found.address;
+        if self.start.is_none() {
+            self.start = Some(found);
+            self.entries = entries;
+        }
         let in_segment = match size {
             CodeSize::Bits64 => u64::MAX,
             _ => u64::from(self.system.segments.cs.limit).saturating_sub(offset).saturating_add(1),

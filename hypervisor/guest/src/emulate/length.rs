@@ -5,6 +5,7 @@ use super::{
     bits::VIRTUAL_8086,
     fetch::{NoInstruction, Window, instruction},
     segment::CodeSize,
+    walk::Entries,
 };
 use crate::{
     GuestAddress, GuestMemory,
@@ -33,12 +34,21 @@ pub fn instruction_length(
 /// Remembers where the code lies that a virtual CPU stopped in last, for processors that do not say where the next
 /// instruction begins: the next stop on the same page needs no walk through the guest's tables.
 ///
-/// It holds translations as the processor's own buffer does, and forgets them with every change of CR3, of paging mode or of
-/// privilege. INVLPG it does not see; so what it remembers is believed only where those bytes are the plain form of the very instruction
-/// that the processor stopped at. A guest that moved other code there meanwhile has its instruction fetched anew.
+/// It holds a translation as the processor's own buffer does, and forgets it with every change of CR3, of paging mode or of
+/// privilege. INVLPG it does not see; so what it remembers is believed only while the entries that led there are what they were, and
+/// where the bytes are the plain form of the very instruction that the processor stopped at. Where the entries have changed and
+/// lead nowhere any more, the processor used its buffer, and so does this.
 #[derive(Clone, Debug, Default)]
 pub struct KnownCode {
-    last: Option<(Place, GuestAddress)>,
+    last: Option<Known>,
+}
+
+/// A page of code.
+#[derive(Clone, Debug)]
+struct Known {
+    place: Place,
+    page: GuestAddress,
+    entries: Entries,
 }
 
 /// Everything that a page of code was found by.
@@ -75,7 +85,10 @@ impl KnownCode {
         let plain = match &exit.instruction {
             Some(bytes) => plain_length(exit.reason, bytes),
             None => match self.known_length(&place, rip, memory, exit.reason) {
-                Some(length) => Some(length),
+                Some((length, true)) => Some(length),
+                Some((length, false)) => {
+                    self.walked_length(place, vcpu, memory, exit.reason).unwrap_or(Some(length))
+                }
                 None => self.walked_length(place, vcpu, memory, exit.reason)?,
             },
         };
@@ -87,22 +100,23 @@ impl KnownCode {
         Ok(place.size.behind(rip, instruction.len() as u64))
     }
 
-    /// The length of a plain form, by what is remembered.
+    /// The length of a plain form, by what is remembered, and whether the guest's tables still lead there.
     fn known_length(
         &self,
         place: &Place,
         rip: u64,
         memory: &dyn GuestMemory,
         reason: Reason,
-    ) -> Option<usize> {
+    ) -> Option<(usize, bool)> {
         let offset = rip % 4096;
-        let (known, page) = self.last.as_ref()?;
-        if known != place || offset > 4096 - PLAIN_BYTES as u64 {
+        let known = self.last.as_ref()?;
+        if known.place != *place || offset > 4096 - PLAIN_BYTES as u64 {
             return None;
         }
         let mut bytes = [0; PLAIN_BYTES];
-        memory.read(GuestAddress(page.0.wrapping_add(offset)), &mut bytes).ok()?;
-        plain_length(reason, &bytes)
+        memory.read(GuestAddress(known.page.0.wrapping_add(offset)), &mut bytes).ok()?;
+        let length = plain_length(reason, &bytes)?;
+        Some((length, known.entries.still_hold(memory)))
     }
 
     /// The length of a plain form, by a walk, which is remembered.
@@ -117,10 +131,11 @@ impl KnownCode {
         let mut window = Window::new(registers, &system, memory);
         window.extend().map_err(|fault| NoInstruction::Fault(fault).at(registers.rip))?;
         // Pages of code and of memory agree where the segment begins with a page.
-        self.last = window
-            .start
-            .filter(|start| start.offset() == registers.rip % 4096)
-            .map(|start| (place, start.frame().address()));
+        self.last = window.start.filter(|start| start.offset() == registers.rip % 4096).map(|start| Known {
+            place,
+            page: start.frame().address(),
+            entries: window.entries.clone(),
+        });
         Ok(plain_length(reason, &window.bytes))
     }
 }

@@ -4,7 +4,7 @@ use iced_x86::Instruction;
 
 use super::{
     Bus, Bytes, EmulateError, Emulated,
-    bits::RESUME,
+    bits::{RESUME, SINGLE_STEP},
     cpu::Cpu,
     execute::execute,
     fetch::{NoInstruction, instruction},
@@ -82,7 +82,13 @@ pub(super) fn carry_out(
             vcpu.advance_to(next_rip);
             Ok(Emulated::Done)
         }
-        Ok(false) => Ok(Emulated::Again),
+        Ok(false) => {
+            if registers.rflags & SINGLE_STEP != 0 {
+                // The trap behind a repetition finds RIP at the instruction (APM vol. 3, REP).
+                vcpu.advance_to(rip);
+            }
+            Ok(Emulated::Again)
+        }
         Err(Stop::Fault(fault)) => {
             fault.deliver(vcpu);
             Ok(Emulated::Faulted(fault))

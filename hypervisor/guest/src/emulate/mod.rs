@@ -12,8 +12,7 @@
 //! - [`EmulateError`]: this cannot be carried out. Nothing of the guest changed but the progress of a repeated string
 //!   instruction; the error names the instruction, and the host stops the guest with it.
 //!
-//! Not emulated, because no guest needs it here: alignment checks (CR0.AM), the trap after an instruction (RFLAGS.TF),
-//! and atomicity against another virtual CPU of the same guest: LOCK has no effect on a device register.
+//! Not emulated, because no guest needs it here: alignment checks (CR0.AM), and atomicity against another virtual CPU of the same guest: LOCK has no effect on a device register.
 
 mod arithmetic;
 mod bits;

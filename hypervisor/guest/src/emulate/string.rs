@@ -4,7 +4,7 @@ use iced_x86::{Code, Instruction, OpKind, Register};
 
 use super::{
     MAX_REPETITIONS,
-    bits::DIRECTION,
+    bits::{DIRECTION, SINGLE_STEP},
     cpu::Cpu,
     operand::Stop,
     place::{Place, truncate},
@@ -81,7 +81,9 @@ impl StringInstruction {
             return Ok(true);
         }
         let count = index(General::Rcx);
-        for _ in 0..MAX_REPETITIONS {
+        // Each repetition is a step of its own.
+        let most = if cpu.registers.rflags & SINGLE_STEP == 0 { MAX_REPETITIONS } else { 1 };
+        for _ in 0..most {
             if count.get(cpu) == 0 {
                 return Ok(true);
             }

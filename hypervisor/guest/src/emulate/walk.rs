@@ -79,9 +79,21 @@ pub fn walk(
     address: u64,
     access: Access,
 ) -> Result<Translation, PageFault> {
+    walk_by(system, rflags, memory, address, access).map(|(found, _)| found)
+}
+
+/// As [`walk`], with the entries that led there.
+pub(super) fn walk_by(
+    system: &SystemState,
+    rflags: u64,
+    memory: &dyn GuestMemory,
+    address: u64,
+    access: Access,
+) -> Result<(Translation, Entries), PageFault> {
     let control = &system.control;
     let Some(format) = Format::of(control) else {
-        return Ok(Translation { address: GuestAddress(address), page_bytes: 4096 });
+        let found = Translation { address: GuestAddress(address), page_bytes: 4096 };
+        return Ok((found, Entries::default()));
     };
     let no_execute = control.efer & EFER_NO_EXECUTE != 0 && format != Format::Legacy;
     let failed = |why: u32| PageFault {
@@ -94,7 +106,7 @@ pub fn walk(
 
     let mut table = format.root(control.cr3);
     let mut rights = Rights { user: true, writable: true, executable: true };
-    let mut passed: ArrayVec<Passed, 4> = ArrayVec::new();
+    let mut entries = Entries { bytes: format.entry_bytes(), passed: ArrayVec::new() };
     for level in format.levels() {
         let at = GuestAddress(table + format.index(address, level.shift) * format.entry_bytes());
         let entry = format.read(memory, at);
@@ -107,19 +119,20 @@ pub fn walk(
         }
         if level.has_rights {
             rights.narrow(entry);
-            passed.push(Passed { at, entry });
+            entries.passed.push(Passed { at, entry });
         }
         if level.shift == 12 || large {
             if !rights.allow(control, rflags, access) {
                 return Err(failed(code::PROTECTION));
             }
-            mark(format, memory, &passed, access.write);
+            mark(format, memory, &entries.passed, access.write);
             let offset_mask = (1 << level.shift) - 1;
             let page = format.page(entry, large) & !offset_mask;
-            return Ok(Translation {
+            let found = Translation {
                 address: GuestAddress(page | (address & offset_mask)),
                 page_bytes: 1 << level.shift,
-            });
+            };
+            return Ok((found, entries));
         }
         table = entry & ADDRESS;
     }
@@ -128,9 +141,28 @@ pub fn walk(
 }
 
 /// An entry that was used on the way.
+#[derive(Clone, Copy, Debug)]
 struct Passed {
     at: GuestAddress,
     entry: u64,
+}
+
+/// The entries that led somewhere; those of PAE paging's first level left out, which the processor reads with CR3.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries {
+    bytes: u64,
+    passed: ArrayVec<Passed, 4>,
+}
+
+impl Entries {
+    /// Whether all of them still are what they were, whatever has been marked accessed or dirty since.
+    pub(super) fn still_hold(&self, memory: &dyn GuestMemory) -> bool {
+        self.passed.iter().all(|Passed { at, entry }| {
+            let mut now = [0; 8];
+            let read = now.get_mut(..self.bytes as usize).is_some_and(|now| memory.read(*at, now).is_ok());
+            read && (u64::from_le_bytes(now) ^ entry) & !(ACCESSED | DIRTY) == 0
+        })
+    }
 }
 
 /// Sets the accessed bits, and the last entry's dirty bit for a write.

@@ -32,6 +32,8 @@ pub(crate) struct FakeCpu {
     pub(crate) system: SystemState,
     pub(crate) cr2: Option<u64>,
     pub(crate) pending: Option<Event>,
+    /// Where it was told to go on with RFLAGS.TF set: a real one traps there.
+    pub(crate) steps: Vec<u64>,
 }
 
 impl FakeCpu {
@@ -60,7 +62,13 @@ impl FakeCpu {
         };
         let control = godwit_guest::cpu::Control { cr0, efer, ..Default::default() };
         let registers = Registers { rip: CODE, rflags: 2, ..Default::default() };
-        Self { registers, system: SystemState { control, segments }, cr2: None, pending: None }
+        Self {
+            registers,
+            system: SystemState { control, segments },
+            cr2: None,
+            pending: None,
+            steps: Vec::new(),
+        }
     }
 
     /// 64-bit mode. The tables are those of [`Memory::identity`].
@@ -123,6 +131,9 @@ impl VirtualCpu for FakeCpu {
     }
     fn request_window(&mut self, _: Option<Window>) {}
     fn advance_to(&mut self, next_rip: u64) {
+        if self.registers.rflags & 1 << 8 != 0 {
+            self.steps.push(next_rip);
+        }
         self.registers.rip = next_rip;
     }
     fn set_cr2(&mut self, address: u64) {

@@ -112,14 +112,14 @@ fn known_rip(known: &mut KnownCode, cpu: &mut FakeCpu, memory: &Memory) -> (u64,
 }
 
 #[test]
-fn known_code_is_found_by_one_read() {
+fn known_code_is_found_without_a_walk() {
     let (memory, mut cpu, mut known) = (Memory::identity(), FakeCpu::long(), KnownCode::default());
     memory.put(CODE, &[0x0f, 0xa2, 0x0f, 0xa2, 0x66, 0x0f, 0xa2]);
     memory.put(CODE + 0xffe, &[0x0f, 0xa2]);
-    // Four levels of tables and the code; then the code alone, anywhere on the page.
+    // Four levels of tables and the code; then the code, anywhere on the page, and whether the entries are what they were.
     assert_eq!(known_rip(&mut known, &mut cpu, &memory), (CODE + 2, 5));
     cpu.registers.rip = CODE + 2;
-    assert_eq!(known_rip(&mut known, &mut cpu, &memory), (CODE + 4, 1));
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory), (CODE + 4, 5));
     // What is not plain is fetched as ever, and so is what may go on in the next page.
     cpu.registers.rip = CODE + 4;
     assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 7);
@@ -157,6 +157,36 @@ fn known_code_that_moved_is_fetched_anew() {
     memory.put(Memory::entry_of(CODE), &0x9067u64.to_le_bytes());
     memory.put(CODE, &[0x90; 16]);
     assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 3);
+}
+
+#[test]
+fn known_code_whose_page_was_exchanged_is_fetched_anew() {
+    // Both pages hold an instruction at the same place, of another length.
+    for (entry, moved) in [(Memory::entry_of(CODE), 0x9067_u64), (0x3000, 0x1_2067)] {
+        let (memory, mut cpu, mut known) = (Memory::identity(), FakeCpu::long(), KnownCode::default());
+        memory.put(CODE, &[0x0f, 0xa2]);
+        memory.put(0x9000, &[0x66, 0x0f, 0xa2]);
+        // Another table of the lowest level, for the second round.
+        let table: [u8; 4096] = memory.get(Memory::entry_of(0));
+        memory.put(0x1_2000, &table);
+        memory.put(0x1_2000 + (CODE >> 12) * 8, &0x9067u64.to_le_bytes());
+        assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 2);
+        let before: [u8; 8] = memory.get(entry);
+        memory.put(entry, &moved.to_le_bytes());
+        assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 3, "{entry:#x}");
+        memory.put(entry, &before);
+        assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 2, "{entry:#x}");
+    }
+}
+
+#[test]
+fn known_code_that_is_mapped_no_more_is_what_the_processor_executed() {
+    let (memory, mut cpu, mut known) = (Memory::identity(), FakeCpu::long(), KnownCode::default());
+    memory.put(CODE, &[0x0f, 0xa2]);
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 2);
+    // Without INVLPG the processor goes on by its own buffer.
+    memory.put(Memory::entry_of(CODE), &[0; 8]);
+    assert_eq!(known_rip(&mut known, &mut cpu, &memory).0, CODE + 2);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use godwit_guest::{
 
 use crate::fake::{Asked, CODE, DEVICE, Devices, FakeCpu, Memory, emulate, exit};
 
+const SINGLE_STEP: u64 = 1 << 8;
 const DIRECTION: u64 = 1 << 10;
 
 /// Emulates the port instruction `code` once.
@@ -37,6 +38,30 @@ fn a_copy_to_a_device_goes_on_where_it_stopped() {
         assert_eq!(devices.value(DEVICE + at, 1), at);
     }
     assert_eq!(devices.asked.len(), 150);
+}
+
+#[test]
+fn a_single_step_is_one_repetition() {
+    let (memory, mut devices) = (Memory::identity(), Devices::default());
+    for (code, register) in [(&[0xf3, 0xab][..], Rdi), (&[0xf3, 0xad], Rsi)] {
+        let mut cpu = FakeCpu::long().with(register, DEVICE).with(Rcx, 3);
+        cpu.registers.rflags |= SINGLE_STEP;
+        for left in [2, 1] {
+            assert_eq!(emulate(&mut cpu, &memory, &mut devices, code), Ok(Emulated::Again));
+            assert_eq!((cpu.registers.rip, cpu.registers.get(Rcx)), (CODE, left));
+        }
+        assert_eq!(emulate(&mut cpu, &memory, &mut devices, code), Ok(Emulated::Done));
+        assert_eq!(cpu.steps, [CODE, CODE, CODE + 2]);
+    }
+    let mut cpu = FakeCpu::long().with(Rdi, 0x9000).with(Rcx, 2);
+    cpu.registers.rflags |= SINGLE_STEP;
+    assert_eq!(on_port(&mut cpu, &memory, &mut devices, &[0xf3, 0x6c]), Emulated::Again);
+    assert_eq!(on_port(&mut cpu, &memory, &mut devices, &[0xf3, 0x6c]), Emulated::Done);
+    assert_eq!(cpu.steps, [CODE, CODE + 2]);
+    // Without it the host does many at once, and nothing traps.
+    let mut cpu = FakeCpu::long().with(Rdi, DEVICE).with(Rcx, 3);
+    assert_eq!(emulate(&mut cpu, &memory, &mut devices, &[0xf3, 0xab]), Ok(Emulated::Done));
+    assert_eq!(cpu.steps, []);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::{
     fragment::FragmentSetting,
     name::Name,
     network::{Peers, Subnet},
+    svm_without::SvmWithout,
 };
 
 /// CPUs that `godwit.cpus` may ask for at most.
@@ -28,7 +29,7 @@ pub struct Key {
 }
 
 /// Every key that is known.
-pub static KEYS: [Key; 8] = [
+pub static KEYS: [Key; 9] = [
     Key {
         name: "godwit.host",
         expected: Name::EXPECTED,
@@ -89,5 +90,11 @@ pub static KEYS: [Key; 8] = [
         expected: Peers::EXPECTED,
         default: "no other host is known by name",
         set: |options, value| Peers::parse(value).map(|peers| options.peers = peers),
+    },
+    Key {
+        name: "godwit.svm_without",
+        expected: SvmWithout::EXPECTED,
+        default: "every feature that the processor has is used",
+        set: |options, value| SvmWithout::parse(value).map(|without| options.svm_without = without),
     },
 ];

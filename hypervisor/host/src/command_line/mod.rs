@@ -21,6 +21,7 @@ use crate::{
     name::Name,
     network::{Peers, Subnet},
     spelling,
+    svm_without::SvmWithout,
 };
 
 /// Problems that are kept in words; more are counted.
@@ -46,6 +47,8 @@ pub struct Options {
     pub address: Option<Subnet>,
     /// Other hosts by name.
     pub peers: Peers,
+    /// Features of SVM that are left unused.
+    pub svm_without: SvmWithout,
 }
 
 impl Default for Options {
@@ -59,6 +62,7 @@ impl Default for Options {
             tsc_hz: None,
             address: None,
             peers: Peers::default(),
+            svm_without: SvmWithout::default(),
         }
     }
 }

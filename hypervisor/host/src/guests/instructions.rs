@@ -1,5 +1,6 @@
 //! Instructions that the host carries out for a guest: CPUID, IN, OUT, RDMSR, WRMSR, XSETBV, RDTSC, RDTSCP.
 
+use godwit_devices::Now;
 use godwit_guest::{VcpuIndex, baseline::CpuidContext, cpu::General, vcpu::Event};
 
 use super::{Guest, exits::Outcome, table::Scene, vcpu::Core};
@@ -78,6 +79,7 @@ pub(super) fn write_msr(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core:
     let (msr, value) = (registers.get(General::Rcx) as u32, registers.edx_eax());
     let door = guest.ram.door(scene.machine.memory());
     let taken = if let Some(taken) = core.cpu.write_msr(msr, value) {
+        follow_tsc(scene, guest, core, now);
         taken
     } else if let Some(answer) =
         guest.with_board(scene, Some(index), |board| board.write_msr(now, index, msr, value, &door))
@@ -91,6 +93,19 @@ pub(super) fn write_msr(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core:
         answer.is_ok()
     };
     if taken { Outcome::Done } else { Outcome::Fault(Event::GENERAL_PROTECTION) }
+}
+
+/// Takes the guest's clocks along where it wrote its time stamp counter: they showed `before` right before that. A guest has one
+/// counter: what one of its CPUs writes, the others have from their next entry on.
+fn follow_tsc(scene: Scene<'_>, guest: &Guest, core: &mut Core, before: Now) {
+    let offset = core.cpu.tsc_offset();
+    if offset != guest.clock.tsc_offset() {
+        guest.clock.set_tsc_offset(offset);
+        let now = guest.clock.now(scene.machine);
+        let door = guest.ram.door(scene.machine.memory());
+        guest.with_board(scene, None, |board| board.after_tsc_write(before, now, &door));
+        guest.wake_all(scene);
+    }
 }
 
 /// XSETBV (APM vol. 4): #GP for any register but XCR0, for a value outside the baseline, and outside privilege level 0, which

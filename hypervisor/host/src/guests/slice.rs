@@ -171,6 +171,9 @@ fn serve_devices(
     core: &mut Core,
 ) -> Result<Option<Instant>, End> {
     let now = guest.clock.now(scene.machine);
+    if core.cpu.tsc_offset() != guest.clock.tsc_offset() {
+        core.cpu.set_tsc_offset(guest.clock.tsc_offset());
+    }
     guest.with_board(scene, Some(index), |board| {
         board.set_task_priority(index, core.cpu.task_priority());
         guest.console.feed(|byte| board.type_byte(now, byte));

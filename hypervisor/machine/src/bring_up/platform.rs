@@ -88,8 +88,10 @@ pub(super) fn find(ground: &Ground) -> Hardware {
         }
     }
     // Before other processors start: each enables it for itself.
-    let report = features::virtualization(&ThisProcessor);
-    vendor::start(report.virtualization, features, ground.frames);
+    let mut report = features::virtualization(&ThisProcessor);
+    let svm_without = ground.command_line.options.svm_without;
+    notes.extend(report.leave_unused(svm_without));
+    vendor::start(report.virtualization, features, ground.frames, svm_without);
     let cpus = processors::start(ground, tsc_hz, &listed.apic_ids, &mut notes);
 
     let power = Power::find(&platform, &mut frames);

@@ -1,8 +1,11 @@
 //! The virtualization features of either vendor, found or missing, for the banner.
 
-use alloc::vec::Vec;
+use alloc::{format, string::String, vec::Vec};
 
-use godwit_host::description::{Feature, Virtualization};
+use godwit_host::{
+    description::{Feature, Virtualization},
+    svm_without::SvmWithout,
+};
 use raw_cpuid::CpuId;
 
 use super::{Processor, Reader, svm, vmx};
@@ -18,6 +21,22 @@ pub struct VirtualizationReport {
     /// Address space identifiers for nested TLB entries: SVM's count, 65,536 with VMX's VPID, else 1 (all
     /// share one).
     pub address_spaces: u32,
+}
+
+impl VirtualizationReport {
+    /// Counts features that are left unused as missing; answers a note that says so, and of each whether it was found.
+    pub fn leave_unused(&mut self, without: SvmWithout) -> Option<String> {
+        let mut said = String::new();
+        for (asked, name) in svm::unused(without) {
+            let feature = self.features.iter_mut().find(|feature| feature.name == name);
+            if asked {
+                let found = feature.is_some_and(|feature| core::mem::replace(&mut feature.present, false));
+                let gap = if said.is_empty() { "" } else { ", " };
+                said += &format!("{gap}{name} ({})", if found { "found" } else { "not there anyway" });
+            }
+        }
+        (!said.is_empty()).then(|| format!("left unused, as godwit.svm_without asks: {said}"))
+    }
 }
 
 /// Asks the processor, whichever vendor made it.

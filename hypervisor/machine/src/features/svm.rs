@@ -2,7 +2,10 @@
 
 use alloc::vec::Vec;
 
-use godwit_host::description::{Feature, Virtualization};
+use godwit_host::{
+    description::{Feature, Virtualization},
+    svm_without::SvmWithout,
+};
 use raw_cpuid::{CpuId, CpuIdReader, SvmFeatures};
 
 use super::{Processor, VirtualizationReport};
@@ -15,13 +18,19 @@ const SVMDIS: u64 = 1 << 4;
 /// Asks one bit of the feature leaf.
 type Bit = fn(&SvmFeatures) -> bool;
 
+// Those that can be left unused.
+const NEXT_RIP: &str = "nRIP save";
+const DECODE_ASSISTS: &str = "decode assists";
+const FLUSH_BY_ASID: &str = "flush by ASID";
+const CLEAN_BITS: &str = "VMCB clean bits";
+
 /// Features by their standard names, in the order of the banner.
 const FEATURES: [(&str, Bit); 12] = [
     ("NPT", SvmFeatures::has_nested_paging),
-    ("nRIP save", SvmFeatures::has_nrip),
-    ("decode assists", SvmFeatures::has_decode_assists),
-    ("flush by ASID", SvmFeatures::has_flush_by_asid),
-    ("VMCB clean bits", SvmFeatures::has_vmcb_clean_bits),
+    (NEXT_RIP, SvmFeatures::has_nrip),
+    (DECODE_ASSISTS, SvmFeatures::has_decode_assists),
+    (FLUSH_BY_ASID, SvmFeatures::has_flush_by_asid),
+    (CLEAN_BITS, SvmFeatures::has_vmcb_clean_bits),
     ("vGIF", SvmFeatures::has_gif),
     ("virtual VMSAVE/VMLOAD", SvmFeatures::has_vmsave_virtualization),
     ("AVIC", SvmFeatures::has_avic),
@@ -40,6 +49,16 @@ pub(super) fn report<R: CpuIdReader>(processor: &impl Processor, cpuid: &CpuId<R
         features: Vec::from(features),
         address_spaces: svm.as_ref().map_or(1, |svm| svm.supported_asids().max(1)),
     }
+}
+
+/// Whether each feature that can be left unused is to be, by its name in the banner.
+pub(super) const fn unused(without: SvmWithout) -> [(bool, &'static str); 4] {
+    [
+        (without.next_rip, NEXT_RIP),
+        (without.decode_assists, DECODE_ASSISTS),
+        (without.flush_by_asid, FLUSH_BY_ASID),
+        (without.clean_bits, CLEAN_BITS),
+    ]
 }
 
 /// Whether the firmware disabled SVM. Some emulators have SVM but not this register: then nothing disables it.

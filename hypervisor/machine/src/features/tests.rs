@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use godwit_host::description::Virtualization;
+use godwit_host::{description::Virtualization, svm_without::SvmWithout};
 use proptest::prelude::*;
 
 use super::*;
@@ -163,6 +163,34 @@ fn svm_features_are_named_found_or_missing() {
     // Hygon's processors are AMD's by another name.
     let hygon = Fake::of_vendor(b"HygonGenuine").leaf(0x8000_0001, [0, 0, 1 << 2, 0]);
     assert_eq!(virtualization(&hygon.leaf(0x8000_000a, [1, 16, 0, 1])).virtualization, Virtualization::Svm);
+}
+
+#[test]
+fn svm_features_that_are_left_unused_count_as_missing_and_are_named() {
+    let everything = || virtualization(&Fake::amd().leaf(0x8000_000a, [1, 0x8000, 0, 0x1_b4fb]));
+    let mut report = everything();
+    assert_eq!(report.leave_unused(SvmWithout::default()), None);
+    assert_eq!(report, everything());
+    let all = SvmWithout { next_rip: true, decode_assists: true, flush_by_asid: true, clean_bits: true };
+    assert_eq!(
+        report.leave_unused(all).as_deref(),
+        Some(
+            "left unused, as godwit.svm_without asks: nRIP save (found), decode assists (found), flush by ASID \
+             (found), VMCB clean bits (found)"
+        )
+    );
+    assert_eq!(present(&report).len(), 8);
+    assert!(!present(&report).contains(&"nRIP save") && present(&report).contains(&"NPT"));
+
+    // QEMU's `-cpu max` has none of them.
+    let mut bare = virtualization(&Fake::amd().leaf(0x8000_000a, [1, 16, 0, 0x1001_0001]));
+    let without = SvmWithout { clean_bits: true, ..SvmWithout::default() };
+    let note = bare.leave_unused(without);
+    assert_eq!(
+        note.as_deref(),
+        Some("left unused, as godwit.svm_without asks: VMCB clean bits (not there anyway)")
+    );
+    assert_eq!(present(&bare), ["NPT", "vGIF"]);
 }
 
 #[test]

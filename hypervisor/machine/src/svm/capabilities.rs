@@ -1,5 +1,7 @@
 //! The parts of SVM that change how the world switch works (APM vol. 3, CPUID Fn8000_000A).
 
+use godwit_host::svm_without::SvmWithout;
+
 use crate::features::Processor;
 
 /// CPUID leaf of SVM's revision and features.
@@ -45,6 +47,18 @@ impl Capabilities {
             pause_threshold: bit(12),
             tsc_scaling: bit(4),
             address_spaces: leaf.ebx,
+        }
+    }
+
+    /// What of it is used where the operator wants some left alone.
+    #[must_use]
+    pub const fn without(self, without: SvmWithout) -> Self {
+        Self {
+            next_rip: self.next_rip && !without.next_rip,
+            decode_assists: self.decode_assists && !without.decode_assists,
+            flush_by_asid: self.flush_by_asid && !without.flush_by_asid,
+            clean_bits: self.clean_bits && !without.clean_bits,
+            ..self
         }
     }
 }

@@ -33,8 +33,8 @@ impl Host {
     /// # Errors
     /// Why there can be no guests.
     pub fn new(ground: Ground) -> Result<Self, &'static str> {
-        let Ground { frames, limits, format, mitigations } = ground;
-        let capabilities = Capabilities::read(&ThisProcessor);
+        let Ground { frames, limits, format, mitigations, svm_without } = ground;
+        let capabilities = Capabilities::read(&ThisProcessor).without(svm_without);
         if capabilities.address_spaces < 2 {
             return Err("SVM has no address space for guests here");
         }

@@ -7,7 +7,7 @@ use godwit_guest::{
     baseline::Baseline,
     vcpu::{VcpuError, VirtualCpu},
 };
-use godwit_host::description::Virtualization;
+use godwit_host::{description::Virtualization, svm_without::SvmWithout};
 use spin::Once;
 
 use super::{extended_state::Format, limits::Limits};
@@ -28,19 +28,26 @@ pub struct Ground {
     pub format: Format,
     /// What is done against speculation.
     pub mitigations: Mitigations,
+    /// Features of SVM that are left unused.
+    pub svm_without: SvmWithout,
 }
 
 /// The vendor's half, or why there is none.
 static VENDOR: Once<Result<svm::host::Host, &'static str>> = Once::new();
 
 /// Picks the vendor's half and enables it on the calling processor, the first. Others follow by [`enable_this_cpu`].
-pub fn start(virtualization: Virtualization, features: &Features, frames: &'static Frames<'static>) {
+pub fn start(
+    virtualization: Virtualization,
+    features: &Features,
+    frames: &'static Frames<'static>,
+    svm_without: SvmWithout,
+) {
     VENDOR.call_once(|| match virtualization {
         Virtualization::Svm => {
             let limits = Limits::read(&ThisProcessor, features.physical_address_bits);
             let format = Format::read(&ThisProcessor, features.xsave, control::mxcsr_mask());
             let mitigations = *speculation::apply::chosen();
-            svm::host::Host::new(Ground { frames, limits, format, mitigations })
+            svm::host::Host::new(Ground { frames, limits, format, mitigations, svm_without })
         }
         Virtualization::Vmx => Err("this build runs guests by SVM only, and this processor has VMX"),
         Virtualization::Missing(why) => Err(why),

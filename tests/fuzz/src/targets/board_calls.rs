@@ -1,6 +1,7 @@
 //! Every call of a [`Board`] that the targets make, in this one place.
 
-use godwit_devices::{Board, BoardConfig, GuestTime, Now, PowerRequest, SavedDevice};
+use godwit_devices::{Board, BoardConfig, GuestTime, Now, PowerRequest, SavedDevice, Start};
+use godwit_guest::{VcpuIndex, VcpuSet};
 
 use super::fake_memory::FakeMemory;
 use crate::Input;
@@ -16,6 +17,8 @@ const PORTS: [u16; 32] = [
 const PAGES: [u64; 2] = [0xfee0_0000, 0xfec0_0000];
 /// Registers of devices beside those of x2APIC mode.
 const MSRS: [u32; 6] = [0x1b, 0x6e0, 0x11, 0x12, 0x4b56_4d00, 0x4b56_4d01];
+/// The guest's CPUs.
+const CPUS: u8 = 4;
 /// The rate of the guest's time stamp counter where nothing else is said.
 const TSC_HZ: u64 = 2_000_000_000;
 
@@ -69,6 +72,14 @@ pub(super) enum Call {
     TscRate {
         hz: u64,
     },
+    /// The calls that follow are another CPU's; one that the guest has not got is among them.
+    Cpu {
+        index: usize,
+    },
+    /// What INIT and start-up messages ask of the CPU.
+    Start,
+    /// Which CPUs have to look.
+    Attention,
 }
 
 impl Call {
@@ -91,10 +102,13 @@ impl Call {
             20 => Self::TaskPriority { class: input.byte() },
             21 => Self::Type { byte: input.byte() },
             22 => input.pick(&[Self::Output, Self::Request, Self::Nmi, Self::Accept]),
-            _ => match input.below(3) {
+            _ => match input.below(8) {
                 0 => Self::PowerButton,
                 1 => Self::Pause,
-                _ => Self::TscRate { hz: input.number() },
+                2 => Self::TscRate { hz: input.number() },
+                3 => Self::Start,
+                4 => Self::Attention,
+                _ => Self::Cpu { index: usize::from(input.byte() % (CPUS + 1)) },
             },
         }
     }
@@ -138,6 +152,8 @@ pub(super) enum Answer {
     Vector(Option<u8>),
     Bytes(Vec<u8>),
     Request(Option<PowerRequest>),
+    Start(Option<Start>),
+    Cpus(VcpuSet),
 }
 
 /// A board with the clocks and the memory of its guest.
@@ -146,19 +162,23 @@ pub(super) struct Guest {
     memory: FakeMemory,
     now: Now,
     tsc_hz: u64,
+    /// Whose calls are made.
+    vcpu: VcpuIndex,
 }
 
 impl Guest {
     /// A guest that starts.
     pub(super) fn new() -> Self {
         let board = Board::new(&config(TSC_HZ));
-        Self { board, memory: FakeMemory::new(RAM_BYTES), now: Now::default(), tsc_hz: TSC_HZ }
+        let memory = FakeMemory::new(RAM_BYTES);
+        Self { board, memory, now: Now::default(), tsc_hz: TSC_HZ, vcpu: VcpuIndex::BOOT }
     }
 
     /// A guest that comes from elsewhere, or why it cannot.
     pub(super) fn restore(saved: &[SavedDevice], now: Now) -> Option<Self> {
         let board = Board::restore(&config(TSC_HZ), now, saved).ok()?;
-        Some(Self { board, memory: FakeMemory::new(RAM_BYTES), now, tsc_hz: TSC_HZ })
+        let memory = FakeMemory::new(RAM_BYTES);
+        Some(Self { board, memory, now, tsc_hz: TSC_HZ, vcpu: VcpuIndex::BOOT })
     }
 
     /// The same guest after a move. What it saves has to be taken.
@@ -166,7 +186,8 @@ impl Guest {
         let saved = self.save();
         let board =
             Board::restore(&config(self.tsc_hz), self.now, &saved).expect("what was saved is taken back");
-        Self { board, memory: FakeMemory::new(RAM_BYTES), now: self.now, tsc_hz: self.tsc_hz }
+        let memory = FakeMemory::new(RAM_BYTES);
+        Self { board, memory, now: self.now, tsc_hz: self.tsc_hz, vcpu: self.vcpu }
     }
 
     /// What its clocks show.
@@ -186,23 +207,23 @@ impl Guest {
 
     /// Makes a call, and says what came of it.
     pub(super) fn call(&mut self, call: Call) -> Answer {
-        let (board, now) = (&mut self.board, self.now);
+        let (board, now, vcpu) = (&mut self.board, self.now, self.vcpu);
         match call {
             Call::In { port, bytes } => Answer::Value(board.read_port(now, port, bytes).into()),
             Call::Out { port, bytes, value } => {
                 board.write_port(now, port, bytes, value);
                 Answer::None
             }
-            Call::Load { address, bytes } => Answer::Value(board.read_mmio(now, address, bytes)),
+            Call::Load { address, bytes } => Answer::Value(board.read_mmio(now, vcpu, address, bytes)),
             Call::Store { address, bytes, value } => {
-                board.write_mmio(now, address, bytes, value);
+                board.write_mmio(now, vcpu, address, bytes, value);
                 Answer::None
             }
             Call::ReadMsr { msr } => {
-                Answer::Msr(board.read_msr(now, msr).map(|result| result.map_err(|_| ())))
+                Answer::Msr(board.read_msr(now, vcpu, msr).map(|result| result.map_err(|_| ())))
             }
             Call::WriteMsr { msr, value } => {
-                let result = board.write_msr(now, msr, value, &self.memory);
+                let result = board.write_msr(now, vcpu, msr, value, &self.memory);
                 Answer::Msr(result.map(|result| result.map(|()| 0).map_err(|_| ())))
             }
             Call::Clocks { nanoseconds, ticks } => {
@@ -212,7 +233,7 @@ impl Guest {
                 Answer::None
             }
             Call::ToDeadline => {
-                let deadline = board.deadline(now).unwrap_or(now.time);
+                let deadline = board.deadline(now, vcpu).unwrap_or(now.time);
                 let by = deadline.0.saturating_sub(now.time.0);
                 self.now.time = GuestTime(now.time.0 + by);
                 let ticks = u128::from(by) * u128::from(self.tsc_hz) / 1_000_000_000;
@@ -221,16 +242,17 @@ impl Guest {
                 Answer::Value(deadline.0)
             }
             Call::Accept => {
-                let offered = board.has_interrupt();
-                let vector = board.accept_interrupt();
+                let offered = board.has_interrupt(vcpu);
+                let vector = board.accept_interrupt(vcpu);
                 assert_eq!(offered, vector.is_some(), "what is offered can be taken, and nothing else");
                 Answer::Vector(vector)
             }
-            Call::Nmi => Answer::Value(board.take_nmi().into()),
+            Call::Nmi => Answer::Value(board.take_nmi(vcpu).into()),
             Call::TaskPriority { class } => {
-                board.set_task_priority(class);
-                assert_eq!(board.task_priority(), class & 0xf, "CR8 has four bits");
-                Answer::Value(board.held_back_class().map_or(u64::MAX, u64::from))
+                board.set_task_priority(vcpu, class);
+                let expected = if vcpu.index() < usize::from(CPUS) { class & 0xf } else { 0 };
+                assert_eq!(board.task_priority(vcpu), expected, "CR8 has four bits");
+                Answer::Value(board.held_back_class(vcpu).map_or(u64::MAX, u64::from))
             }
             Call::Type { byte } => Answer::Value(board.type_byte(now, byte).into()),
             Call::Output => {
@@ -252,10 +274,16 @@ impl Guest {
                 self.tsc_hz = hz;
                 Answer::None
             }
+            Call::Cpu { index } => {
+                self.vcpu = VcpuIndex::new(index).unwrap_or_default();
+                Answer::None
+            }
+            Call::Start => Answer::Start(board.take_start(vcpu)),
+            Call::Attention => Answer::Cpus(board.take_attention()),
         }
     }
 }
 
 fn config(tsc_hz: u64) -> BoardConfig {
-    BoardConfig { memory_bytes: 256 << 20, tsc_hz, wall_clock_start_s: 1_700_000_000 }
+    BoardConfig { cpus: CPUS, memory_bytes: 256 << 20, tsc_hz, wall_clock_start_s: 1_700_000_000 }
 }

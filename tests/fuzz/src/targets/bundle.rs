@@ -70,6 +70,9 @@ pub(super) fn description(name: &str, memory_bytes: u64) -> GuestDescription {
         command_line: CommandLine::new("console=ttyS0").expect("a command line"),
         pages: PagePolicy::Largest,
         autostart: true,
+        processors: Default::default(),
+        trust_domain: None,
+        tsc_hz: None,
     }
 }
 

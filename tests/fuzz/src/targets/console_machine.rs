@@ -40,6 +40,7 @@ impl ConsoleMachine {
     /// A machine at whose console `input` is typed.
     pub(super) fn new(input: &[u8]) -> Self {
         let description = Description {
+            mitigations: Vec::new(),
             cpu_vendor: "AuthenticAMD".into(),
             cpu_model: "Pretended CPU".into(),
             virtualization: Virtualization::Svm,
@@ -119,6 +120,8 @@ impl HostMemory for NoMemory {
 }
 
 impl Machine for ConsoleMachine {
+    fn forget_last_guest(&self) {}
+
     fn now(&self) -> Instant {
         let mut state = self.state();
         state.now_ns += 10_000;

@@ -78,6 +78,10 @@ impl VirtualCpu for FakeCpu {
     fn write_msr(&mut self, _: u32, _: u64) -> Option<bool> {
         None
     }
+    fn stop_at_pause(&mut self, _: bool) {}
+
+    fn intercept_tsc(&mut self, _: bool) {}
+
     fn tsc_offset(&self) -> u64 {
         0
     }

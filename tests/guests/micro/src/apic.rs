@@ -10,9 +10,15 @@ pub(crate) const VERSION: u64 = 0x30;
 pub(crate) const TASK_PRIORITY: u64 = 0x80;
 const END: u64 = 0xb0;
 pub(crate) const SPURIOUS: u64 = 0xf0;
+/// The first of eight registers of interrupts in service, 16 bytes apart.
+const IN_SERVICE: u64 = 0x100;
+/// The first of eight registers of interrupts requested.
+const REQUESTED: u64 = 0x200;
+pub(crate) const ERROR_STATUS: u64 = 0x280;
 pub(crate) const COMMAND_LOW: u64 = 0x300;
 const COMMAND_HIGH: u64 = 0x310;
 pub(crate) const LVT_TIMER: u64 = 0x320;
+pub(crate) const LVT_ERROR: u64 = 0x370;
 pub(crate) const LVT_LINT0: u64 = 0x350;
 pub(crate) const INITIAL_COUNT: u64 = 0x380;
 pub(crate) const CURRENT_COUNT: u64 = 0x390;
@@ -62,6 +68,12 @@ pub(crate) fn send_to_self(what: u32) {
     write(COMMAND_LOW, SELF | 1 << 14 | what);
 }
 
+/// Whether an interrupt is requested, and whether it is in service.
+pub(crate) fn state_of(vector: u8) -> (bool, bool) {
+    let word = |first: u64| read(first + u64::from(vector >> 5) * 16) >> (vector & 31) & 1 != 0;
+    (word(REQUESTED), word(IN_SERVICE))
+}
+
 pub(crate) fn io_read(register: u32) -> u32 {
     // SAFETY: the IO-APIC's select and window registers, mapped at their own addresses.
     unsafe {
@@ -82,4 +94,20 @@ pub(crate) fn io_write(register: u32, value: u32) {
 pub(crate) fn route(pin: u32, vector: Option<u8>) {
     io_write(0x10 + pin * 2 + 1, read(ID) & 0xff00_0000);
     io_write(0x10 + pin * 2, vector.map_or(MASKED, u32::from));
+}
+
+/// Redirection entries: level triggered.
+pub(crate) const LEVEL: u32 = 1 << 15;
+/// Redirection entries: a level interrupt was delivered and has not ended.
+pub(crate) const REMOTE_IRR: u32 = 1 << 14;
+
+/// As [`route`], level triggered.
+pub(crate) fn route_level(pin: u32, vector: u8) {
+    io_write(0x10 + pin * 2 + 1, read(ID) & 0xff00_0000);
+    io_write(0x10 + pin * 2, LEVEL | u32::from(vector));
+}
+
+/// The low half of a pin's entry.
+pub(crate) fn pin(pin: u32) -> u32 {
+    io_read(0x10 + pin * 2)
 }

@@ -2,7 +2,7 @@
 
 use core::{
     arch::global_asm,
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering},
 };
 
 use spin::Once;
@@ -27,6 +27,18 @@ const FLAT_DATA: u64 = 0x00cf_9300_0000_ffff;
 const CODE_32: u64 = 0x00cf_9b00_0000_ffff;
 const CODE_16: u64 = 0x0000_9b00_0000_ffff;
 const DATA_16: u64 = 0x0000_9300_0000_ffff;
+const USER_DATA: u64 = 0x00cf_f300_0000_ffff;
+const USER_CODE_64: u64 = 0x00af_fb00_0000_ffff;
+const ABSENT_DATA: u64 = 0x00cf_1300_0000_ffff;
+/// Selectors of what lies behind the task state segment: privilege level 3, and a segment that is not present.
+pub(crate) const USER_DATA_SELECTOR: u64 = 8 << 3 | 3;
+pub(crate) const USER_CODE_SELECTOR: u64 = 9 << 3 | 3;
+pub(crate) const ABSENT_SELECTOR: u16 = 10 << 3;
+/// Kernel code and stack, where handlers go back to.
+pub(crate) const CODE_SELECTOR: u64 = 1 << 3;
+pub(crate) const STACK_SELECTOR: u64 = 2 << 3;
+/// A data segment from 0 to 64 KiB.
+pub(crate) const SMALL_DATA_SELECTOR: u16 = 5 << 3;
 
 /// A gate in the 64-bit interrupt descriptor table (APM vol. 2, figure 4-24).
 #[derive(Clone, Copy)]
@@ -42,6 +54,8 @@ const STACK_BYTES: usize = 16 << 10;
 /// Stacks by use, so that a fault inside a handler of another kind finds its own: compiled code uses the red zone, so no
 /// gate may stay on the interrupted stack.
 static STACKS: [Single<[u8; STACK_BYTES]>; 6] = [const { Single::new([0; STACK_BYTES]) }; 6];
+/// Where gates without a stack of their own lead from privilege level 3.
+static RING_STACK: Single<[u8; STACK_BYTES]> = Single::new([0; STACK_BYTES]);
 
 static GATES: Single<[Gate; 256]> = Single::new([Gate { low: 0, high: 0 }; 256]);
 static TSS: Once<TaskStateSegment> = Once::new();
@@ -51,6 +65,12 @@ static GDT: Once<GlobalDescriptorTable<16>> = Once::new();
 static HITS: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 /// Who wants to hear that an interrupt ended.
 static CONTROLLER: AtomicU8 = AtomicU8::new(Controller::None as u8);
+
+/// Looks at each interrupt.
+static HANDLER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// What is done in the handler of an interrupt.
+pub(crate) type Handler = fn(&mut Frame);
 
 /// Who delivers interrupts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,6 +175,7 @@ pub(crate) fn start() {
             *slot = VirtAddr::new(stack.address() + STACK_BYTES as u64);
         }
         tss.interrupt_stack_table = tops;
+        tss.privilege_stack_table[0] = VirtAddr::new(ring_stack().1);
         tss
     });
     let gdt = GDT.call_once(|| {
@@ -163,6 +184,9 @@ pub(crate) fn start() {
             gdt.append(Descriptor::UserSegment(raw));
         }
         gdt.append(Descriptor::tss_segment(tss));
+        for raw in [USER_DATA, USER_CODE_64, ABSENT_DATA] {
+            gdt.append(Descriptor::UserSegment(raw));
+        }
         gdt
     });
     gdt.load();
@@ -186,20 +210,50 @@ pub(crate) fn load_idt(limit: u16) {
     unsafe { x86_64::instructions::tables::lidt(&table) };
 }
 
-/// Writes the gate of a vector, present or not.
-pub(crate) fn set_gate(vector: u8, present: bool) {
-    let stack = match vector {
+/// First and last address of the stack for privilege level 0 in the task state segment.
+pub(crate) fn ring_stack() -> (u64, u64) {
+    (RING_STACK.address(), RING_STACK.address() + STACK_BYTES as u64)
+}
+
+/// First and last address of the stack that a vector's gate names.
+pub(crate) fn gate_stack(vector: u8) -> (u64, u64) {
+    let first = STACKS.get(stack_of(vector) as usize - 1).map_or(0, Single::address);
+    (first, first + STACK_BYTES as u64)
+}
+
+/// The stack by use, counted from 1.
+const fn stack_of(vector: u8) -> u64 {
+    match vector {
         14 => 2,
         2 => 3,
         8 => 4,
         1 | 3 => 5,
         32.. => 6,
         _ => 1,
-    };
+    }
+}
+
+/// Writes the gate of a vector, present or not.
+pub(crate) fn set_gate(vector: u8, present: bool) {
+    write_gate(vector, stack_of(vector), if present { GATE_PRESENT } else { 0 });
+}
+
+/// Lets privilege level 3 use the gate of a vector, by INT n; it stays on the stack of privilege level 0.
+pub(crate) fn open_gate(vector: u8) {
+    const LEVEL_3: u64 = 3 << 45;
+    write_gate(vector, 0, GATE_PRESENT | LEVEL_3);
+}
+
+/// Lets the gate of a vector stay on whatever stack is in use.
+pub(crate) fn on_bare_stack(vector: u8) {
+    write_gate(vector, 0, GATE_PRESENT);
+}
+
+fn write_gate(vector: u8, stack: u64, flags: u64) {
     let entry = (&raw const interrupt_stubs).addr() as u64 + u64::from(vector) * 16;
     // Offset, selector of 64-bit code, stack, type 14 (interrupt gate).
     let low = (entry & 0xffff) | 8 << 16 | stack << 32 | 0xe << 40 | (entry >> 16 & 0xffff) << 48;
-    let gate = Gate { low: low | if present { GATE_PRESENT } else { 0 }, high: entry >> 32 };
+    let gate = Gate { low: low | flags, high: entry >> 32 };
     // SAFETY: inside the table; one CPU, and the processor reads a gate only when its vector comes.
     unsafe { GATES.get().cast::<Gate>().add(vector.into()).write_volatile(gate) };
 }
@@ -213,6 +267,12 @@ extern "C" fn micro_interrupt(frame: &mut Frame) {
         faults::arrived(frame, Cr2::read_raw());
         return;
     }
+    let handler = HANDLER.load(Ordering::Relaxed);
+    if !handler.is_null() {
+        // SAFETY: the pointer was made from a `Handler` in `handle_with`.
+        let handler = unsafe { core::mem::transmute::<*mut (), Handler>(handler) };
+        handler(frame);
+    }
     if vector != 2 {
         match CONTROLLER.load(Ordering::Relaxed) {
             controller if controller == Controller::Pic as u8 => pic::end_of_interrupt(vector),
@@ -220,6 +280,12 @@ extern "C" fn micro_interrupt(frame: &mut Frame) {
             _ => {}
         }
     }
+}
+
+/// Lets `handler` see each interrupt and NMI before the controllers hear of its end, or nobody.
+pub(crate) fn handle_with(handler: Option<Handler>) {
+    let pointer = handler.map_or(core::ptr::null_mut(), |handler| handler as *mut ());
+    HANDLER.store(pointer, Ordering::Relaxed);
 }
 
 /// Says who hears of the end of interrupts from now on, and forgets what came.

@@ -2,7 +2,8 @@
 //! it, and switches the machine off.
 //!
 //! ```text
-//! test=cpuid,paging    these trials, in this order; `all` for every one that comes to an end (the default)
+//! test=ud2-gives-ud,memory    these trials, in this order; `all` for every one that comes to an end (the default)
+//! test=list                   the names of all: `micro has NAME`, or `micro has NAME without end`
 //! ```
 //!
 //! Each trial says one of
@@ -12,6 +13,20 @@
 //! ```
 //! and before it, where it measures or finds something, `micro NAME figure=KEY VALUE`, `micro NAME found: …`, or `micro NAME begins` where it
 //! never ends. The last line is `micro done: N ok, M failed`.
+//!
+//! Each trial is one property and named after it. By module:
+//!
+//! | modules | what is tried |
+//! |---|---|
+//! | `cpuid`, `msr` | what is offered and what is refused; every register of three ranges |
+//! | `exceptions`, `delivery`, `levels`, `debug` | every exception with its code and place; gates, stacks, one fault in another; privilege level 3; single steps over what the host carries out |
+//! | `pages`, `modes`, `memory_types` | page sizes, rights, what is forgotten when, code that changes; all modes; PAT, MTRRs, caches |
+//! | `ports`, `port_strings` | every size and form; INS and OUTS over counts, directions, address sizes, segment and page ends |
+//! | `mmio`, `addressing` | instructions on a device beside the same on RAM; every form of address and width |
+//! | `pic`, `apic`, `x2apic`, `held_back`, `timers`, `halt`, `serial` | who comes first and what holds back; NMIs; five timers; wake-ups; COM1 |
+//! | `clock`, `registers`, `memory`, `heartbeat` | clocks never go back; no register and no page is lost |
+//! | `isolation`, `garbage` | every port, all space beyond RAM, random writes to every device |
+//! | `ending` | power-off, resets, and what the host has to stop |
 //!
 //! It runs under any hypervisor and under plain emulators, whose processors are sometimes more lenient than the
 //! architecture: what such a machine does differently is printed as found, while under KVM's signature (which Godwit carries) it fails.
@@ -24,6 +39,7 @@
 mod acpi;
 mod apic;
 mod asked;
+mod compatibility;
 mod console;
 mod environment;
 mod faults;
@@ -34,10 +50,12 @@ mod memory_functions;
 mod mode_switch;
 mod pic;
 mod pit;
+mod rtc;
 mod single;
 mod start;
 mod start_info;
 mod time;
 mod trial;
 mod trials;
+mod user;
 mod window;

@@ -34,3 +34,11 @@ pub(crate) fn end_of_interrupt(vector: u8) {
     }
     out(MASTER, END_OF_INTERRUPT);
 }
+
+/// The interrupts that a chip has in service, by OCW3.
+pub(crate) fn in_service(slave: bool) -> u8 {
+    let port = if slave { SLAVE } else { MASTER };
+    out(port, 0x0b);
+    // SAFETY: reading the register that the command above chose changes nothing.
+    unsafe { Port::<u8>::new(port).read() }
+}

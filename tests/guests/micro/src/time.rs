@@ -37,6 +37,11 @@ impl Stopwatch {
     }
 }
 
+/// The ACPI timer's count.
+pub(crate) fn ticks() -> u32 {
+    timer()
+}
+
 fn timer() -> u32 {
     let Some(port) = acpi::timer_port() else { return 0 };
     // SAFETY: the FADT says that this is the timer; reading it changes nothing.
@@ -58,6 +63,37 @@ pub(crate) fn wait(milliseconds: u64, mut is_so: impl FnMut() -> bool) -> bool {
             return is_so();
         }
     }
+}
+
+/// How often two clocks are held against each other: the machine under this one may have stood still between looking at the one and at
+/// the other.
+const TRIES: usize = 8;
+
+/// What a clock counted, what it should have, and how far apart the two may be.
+#[derive(Clone, Copy)]
+pub(crate) struct Measured {
+    pub(crate) found: u64,
+    pub(crate) expected: u64,
+    pub(crate) apart: u64,
+}
+
+impl Measured {
+    /// Whether the two agree.
+    pub(crate) fn agrees(&self) -> bool {
+        self.found.abs_diff(self.expected) <= self.apart
+    }
+}
+
+/// Measures until the two agree, a few times at most; answers what was measured last.
+pub(crate) fn steadily(mut measure: impl FnMut() -> Measured) -> Measured {
+    let mut last = measure();
+    for _ in 1..TRIES {
+        if last.agrees() {
+            break;
+        }
+        last = measure();
+    }
+    last
 }
 
 /// TSC ticks in a second, measured over `milliseconds`.

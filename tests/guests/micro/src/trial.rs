@@ -24,6 +24,16 @@ pub(crate) type Outcome = Result<(), Failed>;
 static CURRENT: AtomicPtr<Trial> = AtomicPtr::new(core::ptr::null_mut());
 
 impl Trial {
+    /// One that comes to an end.
+    pub(crate) const fn new(name: &'static str, run: fn(&Asked<'_>) -> Outcome) -> Self {
+        Self { name, run, ends: true }
+    }
+
+    /// One that does not.
+    pub(crate) const fn endless(name: &'static str, run: fn(&Asked<'_>) -> Outcome) -> Self {
+        Self { name, run, ends: false }
+    }
+
     /// Runs it; says whether it passed.
     pub(crate) fn carry_out(&'static self, asked: &Asked<'_>) -> bool {
         CURRENT.store(core::ptr::from_ref(self).cast_mut(), Ordering::Relaxed);

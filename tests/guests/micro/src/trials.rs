@@ -1,55 +1,82 @@
-//! The trials.
+//! The trials, group by group.
 
+mod addressing;
+mod apic;
 mod clock;
 mod cpuid;
+mod debug;
+mod delivery;
+mod ending;
 mod exceptions;
 mod garbage;
 mod halt;
 mod heartbeat;
+mod held_back;
+mod isolation;
+mod levels;
 mod memory;
+mod memory_types;
 mod mmio;
 mod modes;
 mod msr;
-mod never_ending;
 mod pages;
+mod pic;
+mod port_strings;
 mod ports;
 mod registers;
 mod serial;
 mod timers;
+mod x2apic;
 
 use crate::{asked::Asked, console::println, environment, trial::Trial};
 
-/// Those that end come first, in an order in which a failure says most.
-static TRIALS: [Trial; 20] = [
-    Trial { name: "cpuid", run: cpuid::run, ends: true },
-    Trial { name: "msr", run: msr::run, ends: true },
-    Trial { name: "ports", run: ports::run, ends: true },
-    Trial { name: "exceptions", run: exceptions::run, ends: true },
-    Trial { name: "pages", run: pages::run, ends: true },
-    Trial { name: "modes", run: modes::run, ends: true },
-    Trial { name: "mmio", run: mmio::run, ends: true },
-    Trial { name: "pic", run: timers::pic, ends: true },
-    Trial { name: "apic", run: timers::apic, ends: true },
-    Trial { name: "halt", run: halt::run, ends: true },
-    Trial { name: "serial", run: serial::interrupts, ends: true },
-    Trial { name: "clock", run: clock::run, ends: true },
-    Trial { name: "registers", run: registers::run, ends: true },
-    Trial { name: "memory", run: memory::run, ends: true },
-    Trial { name: "heartbeat", run: heartbeat::run, ends: true },
-    Trial { name: "garbage", run: garbage::run, ends: true },
-    Trial { name: "echo", run: serial::echo, ends: false },
-    Trial { name: "triple-fault", run: never_ending::triple_fault, ends: false },
-    Trial { name: "spin", run: never_ending::spin, ends: false },
-    Trial { name: "halt-forever", run: never_ending::halt, ends: false },
+/// In an order in which a failure says most.
+const GROUPS: [&[Trial]; 27] = [
+    cpuid::TRIALS,
+    msr::TRIALS,
+    exceptions::TRIALS,
+    delivery::TRIALS,
+    levels::TRIALS,
+    debug::TRIALS,
+    pages::TRIALS,
+    modes::TRIALS,
+    memory_types::TRIALS,
+    ports::TRIALS,
+    port_strings::TRIALS,
+    mmio::TRIALS,
+    addressing::TRIALS,
+    pic::TRIALS,
+    apic::TRIALS,
+    x2apic::TRIALS,
+    held_back::TRIALS,
+    timers::TRIALS,
+    halt::TRIALS,
+    serial::TRIALS,
+    clock::TRIALS,
+    registers::TRIALS,
+    memory::TRIALS,
+    heartbeat::TRIALS,
+    isolation::TRIALS,
+    // Behind all that could be upset by it.
+    garbage::TRIALS,
+    ending::TRIALS,
 ];
+
+fn trials() -> impl Iterator<Item = &'static Trial> {
+    GROUPS.into_iter().flatten()
+}
 
 /// Runs what was asked for, in the order in which it was asked for.
 pub(crate) fn run(asked: &Asked<'_>) {
     println!("micro begins, hypervisor '{}'", environment::get().hypervisor());
     let (mut passed, mut failed) = (0u32, 0u32);
     for name in asked.tests() {
+        if name == "list" {
+            list();
+            continue;
+        }
         let mut known = false;
-        for trial in &TRIALS {
+        for trial in trials() {
             if name == trial.name || (name == "all" && trial.ends) {
                 known = true;
                 if trial.carry_out(asked) { passed += 1 } else { failed += 1 }
@@ -61,4 +88,11 @@ pub(crate) fn run(asked: &Asked<'_>) {
         }
     }
     println!("micro done: {passed} ok, {failed} failed");
+}
+
+/// Says every trial's name, so that nobody else has to keep a list of them.
+fn list() {
+    for trial in trials() {
+        println!("micro has {}{}", trial.name, if trial.ends { "" } else { " without end" });
+    }
 }

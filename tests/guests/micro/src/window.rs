@@ -84,6 +84,21 @@ pub(crate) fn map_second(physical: u64, rights: u64) -> u64 {
     WINDOW + 4096
 }
 
+/// Writes the entry of the first 4 KiB page, and flushes nothing.
+pub(crate) fn replace(entry: u64) {
+    // SAFETY: inside the table, which nothing else writes.
+    unsafe { PAGES.get().cast::<u64>().write_volatile(entry) };
+}
+
+/// Lets the window's 4 KiB pages go through the table at this physical address, until [`map`] is used again.
+pub(crate) fn use_table(physical: u64) {
+    // SAFETY: as above.
+    unsafe {
+        DIRECTORY.get().cast::<u64>().write_volatile(physical | PRESENT | WRITABLE | USER);
+    }
+    tlb::flush_all();
+}
+
 /// The entry that maps the page of `size`.
 pub(crate) fn entry(size: Size) -> u64 {
     let (table, index) = match size {

@@ -13,6 +13,7 @@ mod refusal;
 mod state;
 mod time;
 mod whole_state;
+mod without;
 
 use crate::{
     svm::capabilities::Capabilities,

@@ -1,17 +1,26 @@
-//! KVM's paravirtual clock (Linux `Documentation/virt/kvm/x86/msr.rst`): it runs at the right pace and never goes back.
+//! Clocks that never go back: the TSC, and KVM's paravirtual clock (Linux `Documentation/virt/kvm/x86/msr.rst`).
 
 use core::sync::atomic::{Ordering, fence};
 
-use x86_64::registers::model_specific::Msr;
-
-use crate::{
-    asked::Asked,
-    environment::{self, cpuid},
-    single::Single,
-    time::{Stopwatch, tsc, wait},
-    trial::{Outcome, check, figure, found},
+use x86_64::{
+    instructions::interrupts::{disable, enable_and_hlt},
+    registers::model_specific::Msr,
 };
 
+use super::msr::{is_gp, try_write};
+use crate::{
+    apic,
+    asked::Asked,
+    environment::{self, cpuid},
+    faults::Shown,
+    interrupts::{Controller, expect_from},
+    pic, pit,
+    single::Single,
+    time::{Measured, Stopwatch, steadily, tsc, tsc_hz, wait},
+    trial::{Outcome, Trial, check, found},
+};
+
+const TIME_STAMP: u32 = 0x10;
 const WALL_CLOCK: u32 = 0x4b56_4d00;
 const SYSTEM_TIME: u32 = 0x4b56_4d01;
 /// Leaf 0x40000001, EAX: the two registers above exist.
@@ -35,21 +44,42 @@ struct TimeInfo {
     pad2: [u8; 2],
 }
 
-pub(super) fn run(asked: &Asked<'_>) -> Outcome {
-    if !environment::get().is_strict() || cpuid(0x4000_0001, 0).eax & CLOCK_SOURCE_2 == 0 {
+pub(super) const TRIALS: &[Trial] = &[
+    Trial::new("wall-clock-page-is-whole", wall_clock),
+    Trial::new("kvmclock-never-goes-back-over-exits", |asked| with_clock(|| never_back(asked))),
+    Trial::new("kvmclock-never-goes-back-over-halts", |_| with_clock(over_halts)),
+    Trial::new("kvmclock-keeps-the-acpi-timers-pace", |_| with_clock(pace)),
+    Trial::new("kvmclock-goes-on-over-a-tsc-write", |_| with_clock(over_tsc_write)),
+    Trial::new("kvmclock-page-outside-ram-gives-gp", outside_ram),
+    Trial::new("tsc-never-goes-back-over-exits", tsc_over_exits),
+    Trial::new("tsc-counts-on-through-halts", tsc_over_halts),
+];
+
+/// Whether KVM's clock is offered; says so where it is not.
+fn is_offered() -> bool {
+    let offered = environment::get().is_strict() && cpuid(0x4000_0001, 0).eax & CLOCK_SOURCE_2 != 0;
+    if !offered {
         found!("KVM's clock is not offered");
+    }
+    offered
+}
+
+fn with_clock(trial: impl FnOnce() -> Outcome) -> Outcome {
+    if !is_offered() {
         return Ok(());
     }
-    wall_clock()?;
     // SAFETY: leaf 0x40000001 offers the register; the page is this trial's.
     unsafe { Msr::new(SYSTEM_TIME).write(PAGE.address() | 1) };
-    let result = system_time(asked.number("exits", 2000));
+    let result = trial();
     // SAFETY: as above; bit 0 clear switches it off before the page is used for anything else.
     unsafe { Msr::new(SYSTEM_TIME).write(0) };
     result
 }
 
-fn wall_clock() -> Outcome {
+fn wall_clock(_: &Asked<'_>) -> Outcome {
+    if !is_offered() {
+        return Ok(());
+    }
     let at = PAGE.get().cast::<u32>();
     // SAFETY: leaf 0x40000001 offers the register; the page is this trial's.
     let [version, seconds, nanoseconds] = unsafe {
@@ -62,20 +92,135 @@ fn wall_clock() -> Outcome {
     Ok(())
 }
 
-fn system_time(exits: u64) -> Outcome {
+/// The host writes the page: it must not be led anywhere but to this guest's RAM.
+fn outside_ram(_: &Asked<'_>) -> Outcome {
+    if !is_offered() {
+        return Ok(());
+    }
+    let end = environment::get().ram().iter().map(|range| range.end).max().unwrap_or(0);
+    for at in [end, end - 4 + 0x1000, 0xfee0_0000, 0xfec0_0000, 1 << 45, !3, PAGE.address() + 2] {
+        for (register, value) in [(SYSTEM_TIME, at | 1), (WALL_CLOCK, at)] {
+            let caught = try_write(register, value);
+            check!(is_gp(caught), "writing {value:#x} to MSR {register:#x}: {}", Shown(caught));
+        }
+    }
+    Ok(())
+}
+
+fn never_back(asked: &Asked<'_>) -> Outcome {
     let mut last = now()?;
-    for _ in 0..exits {
+    for _ in 0..asked.number("exits", 2000) {
         cpuid(0, 0);
         let next = now()?;
         check!(next >= last, "the clock went from {last} ns back to {next} ns");
         last = next;
     }
-    let mut watch = Stopwatch::start();
-    let start = now()?;
-    wait(50, || false);
-    let (clock_us, us) = ((now()? - start) / 1000, watch.microseconds());
-    check!(clock_us.abs_diff(us) < us / 20, "the clock counted {clock_us} us in {us} us");
-    figure("clock_us_in_50_ms", clock_us);
+    Ok(())
+}
+
+/// Halts until the next tick of the PIT, some times; `look` comes in between.
+fn halts(mut look: impl FnMut() -> Outcome) -> Outcome {
+    apic::start(true);
+    pic::start(1);
+    expect_from(Controller::Pic);
+    pit::start(pit::Mode::Periodic, (pit::HZ / 500) as u16);
+    let result = (0..20).try_for_each(|_| {
+        enable_and_hlt();
+        disable();
+        look()
+    });
+    pit::stop();
+    pic::start(0);
+    result
+}
+
+fn over_halts() -> Outcome {
+    let mut last = now()?;
+    let mut result = Ok(());
+    let measured = steadily(|| {
+        let mut watch = Stopwatch::start();
+        let start = last;
+        let halted = halts(|| {
+            let next = now()?;
+            check!(next >= last, "the clock went from {last} ns back to {next} ns over a halt");
+            last = next;
+            Ok(())
+        });
+        if halted.is_err() {
+            result = halted;
+        }
+        let expected = watch.microseconds();
+        Measured { found: (last - start) / 1000, expected, apart: expected / 10 + 2000 }
+    });
+    result?;
+    let Measured { found, expected, .. } = measured;
+    check!(measured.agrees(), "over 20 halts the clock counted {found} us of {expected} us");
+    Ok(())
+}
+
+/// What the TSC counts from is the guest's own affair: its clock does not jump with it.
+fn over_tsc_write() -> Outcome {
+    let mut last = now()?;
+    for ahead in [1_i64 << 40, -(1 << 40), 1 << 20, -(1 << 20)] {
+        // SAFETY: the TSC's register exists on every x86-64 processor; in the end the counter is about where it was.
+        unsafe { Msr::new(TIME_STAMP).write(tsc().wrapping_add_signed(ahead)) };
+        let next = now()?;
+        check!(
+            next >= last && next - last < 1_000_000_000,
+            "as the TSC moved by {ahead} the clock went from {last} ns to {next} ns"
+        );
+        last = next;
+    }
+    Ok(())
+}
+
+fn pace() -> Outcome {
+    now()?;
+    let measured = steadily(|| {
+        let mut watch = Stopwatch::start();
+        let start = now().unwrap_or(0);
+        wait(20, || false);
+        let found = (now().unwrap_or(0) - start) / 1000;
+        let expected = watch.microseconds();
+        Measured { found, expected, apart: expected / 20 }
+    });
+    let Measured { found, expected, .. } = measured;
+    check!(measured.agrees(), "the clock counted {found} us in {expected} us");
+    Ok(())
+}
+
+fn tsc_over_exits(asked: &Asked<'_>) -> Outcome {
+    let mut last = tsc();
+    for round in 0..asked.number("exits", 2000) {
+        cpuid(0, 0);
+        let next = tsc();
+        check!(next > last, "round {round}: the TSC went from {last} to {next}");
+        last = next;
+    }
+    Ok(())
+}
+
+fn tsc_over_halts(_: &Asked<'_>) -> Outcome {
+    let hz = tsc_hz(10);
+    let mut last = tsc();
+    let mut back = None;
+    let measured = steadily(|| {
+        let mut watch = Stopwatch::start();
+        let start = tsc();
+        halts(|| {
+            let next = tsc();
+            back = back.or((next <= last).then_some((last, next)));
+            last = next;
+            Ok(())
+        })
+        .ok();
+        let expected = watch.microseconds();
+        let found = (u128::from(last - start) * 1_000_000 / u128::from(hz.max(1))) as u64;
+        Measured { found, expected, apart: expected / 10 + 2000 }
+    });
+    check!(back.is_none(), "the TSC went back over a halt: {back:?}");
+    let Measured { found, expected, .. } = measured;
+    check!(measured.agrees(), "over 20 halts the TSC counted {found} us of {expected} us");
     Ok(())
 }
 

@@ -9,11 +9,13 @@ use crate::{
     environment,
     interrupts::{Controller, expect_from},
     pic, pit,
-    trial::{Outcome, check, figure},
+    trial::{Outcome, Trial, check, figure},
 };
 
+pub(super) const TRIALS: &[Trial] = &[Trial::new("garbage", run)];
+
 /// `writes=N` (default 20000) `seed=N`.
-pub(super) fn run(asked: &Asked<'_>) -> Outcome {
+fn run(asked: &Asked<'_>) -> Outcome {
     let writes = asked.number("writes", 20_000);
     let mut state = asked.number("seed", 1);
     expect_from(Controller::None);
@@ -92,7 +94,7 @@ const EMULATORS: [(u16, u16); 17] = [
 
 /// Ports that neither switch the machine off or reset it, which is right of them, nor reach memory by themselves (only
 /// plain emulators have such).
-fn is_harmless(port: u16) -> bool {
+pub(super) fn is_harmless(port: u16) -> bool {
     let control = acpi::control_port();
     // An access of 4 bytes reaches 3 ports on.
     let reaches = |first: u16, last: u16| (first.saturating_sub(3)..=last).contains(&port);

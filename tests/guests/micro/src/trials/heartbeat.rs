@@ -2,6 +2,8 @@
 
 use x86_64::instructions::interrupts::{disable, enable_and_hlt};
 
+pub(super) const TRIALS: &[Trial] = &[Trial::new("heartbeat", run)];
+
 use crate::{
     apic,
     asked::Asked,
@@ -9,14 +11,14 @@ use crate::{
     interrupts::{Controller, expect_from, hits},
     pic, pit,
     time::tsc,
-    trial::{Outcome, check},
+    trial::{Outcome, Trial, check},
 };
 
 /// Timer interrupts in a second.
 const HZ: u64 = 100;
 
 /// `ms=N` between beats (default 50, a multiple of 10) `count=N` (default 5; 0 is for ever).
-pub(super) fn run(asked: &Asked<'_>) -> Outcome {
+fn run(asked: &Asked<'_>) -> Outcome {
     let ticks_per_beat = (asked.number("ms", 50) * HZ / 1000).max(1);
     let count = asked.number("count", 5);
     apic::start(true);

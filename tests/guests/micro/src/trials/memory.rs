@@ -5,9 +5,11 @@ use crate::{
     console::println,
     environment::{self, cpuid},
     start_info::Range,
-    trial::{Outcome, check, figure, found},
+    trial::{Outcome, Trial, check, figure, found},
     window,
 };
+
+pub(super) const TRIALS: &[Trial] = &[Trial::new("memory", run)];
 
 const PAGE_BYTES: u64 = 4096;
 /// What lies below is the processor's and real mode's.
@@ -20,7 +22,7 @@ unsafe extern "C" {
 }
 
 /// `rounds=N` (default 2; 0 is for ever) `say=N` (a line every N rounds, default 1).
-pub(super) fn run(asked: &Asked<'_>) -> Outcome {
+fn run(asked: &Asked<'_>) -> Outcome {
     let rounds = asked.number("rounds", 2);
     let say = asked.number("say", 1).max(1);
     let end = environment::get().ram().iter().map(|range| range.end).max().unwrap_or(0);

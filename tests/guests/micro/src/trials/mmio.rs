@@ -7,8 +7,17 @@ use crate::{
     apic,
     asked::Asked,
     single::Single,
-    trial::{Outcome, check},
+    trial::{Outcome, Trial, check},
 };
+
+pub(super) const TRIALS: &[Trial] = &[
+    Trial::new("mmio-moves-do-as-on-ram", |_| all(&MOVES)),
+    Trial::new("mmio-arithmetic-does-as-on-ram", |_| all(&ARITHMETIC)),
+    Trial::new("mmio-exchanges-do-as-on-ram", |_| all(&EXCHANGES)),
+    Trial::new("mmio-bit-tests-do-as-on-ram", |_| all(&BITS)),
+    Trial::new("mmio-strings-do-as-on-ram", |_| all(&STRINGS)),
+    Trial::new("mmio-string-moves-both-ways", copies),
+];
 
 /// What an instruction left: the word in memory, RDX, RAX, and the status flags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,8 +54,8 @@ macro_rules! form {
     }};
 }
 
-/// Instructions on one word.
-const FORMS: [(&str, Form); 44] = [
+/// Moves of one word.
+const MOVES: [(&str, Form); 10] = [
     form!("mov [rsi], edx"),
     form!("mov edx, [rsi]"),
     form!("mov [rsi], eax"),
@@ -57,10 +66,10 @@ const FORMS: [(&str, Form); 44] = [
     form!("mov eax, [esi]"),
     form!("movsxd rdx, dword ptr [rsi]"),
     form!("movnti [rsi], edx"),
-    form!("xchg [rsi], edx"),
-    form!("lock xadd [rsi], edx"),
-    form!("lock cmpxchg [rsi], edx"),
-    form!("mov eax, [rsi]\nlock cmpxchg [rsi], edx"),
+];
+
+/// Arithmetic and logic on one word.
+const ARITHMETIC: [(&str, Form); 35] = [
     form!("add [rsi], edx"),
     form!("add edx, [rsi]"),
     form!("adc [rsi], edx"),
@@ -84,10 +93,44 @@ const FORMS: [(&str, Form); 44] = [
     form!("dec dword ptr [rsi]"),
     form!("neg dword ptr [rsi]"),
     form!("not dword ptr [rsi]"),
+    form!("lock add [rsi], edx"),
+    form!("lock sub dword ptr [rsi], 3"),
+    form!("lock and [rsi], edx"),
+    form!("lock xor [rsi], edx"),
+    form!("lock inc dword ptr [rsi]"),
+    form!("lock neg dword ptr [rsi]"),
+    form!("lock not dword ptr [rsi]"),
+    form!("add eax, [rsi]"),
+    form!("adc dword ptr [rsi], -1"),
+    form!("sbb edx, [rsi]"),
+    form!("and edx, [rsi]"),
+    form!("test dword ptr [rsi], eax"),
+];
+
+/// Instructions that read one word and write it, whole.
+const EXCHANGES: [(&str, Form); 7] = [
+    form!("xchg [rsi], edx"),
+    form!("lock xadd [rsi], edx"),
+    form!("lock cmpxchg [rsi], edx"),
+    form!("mov eax, [rsi]\nlock cmpxchg [rsi], edx"),
+    form!("xchg [rsi], eax"),
+    form!("xadd [rsi], edx"),
+    form!("lock xchg [rsi], edx"),
+];
+
+/// Tests of one bit.
+const BITS: [(&str, Form); 7] = [
     form!("bt dword ptr [rsi], 5"),
     form!("lock bts dword ptr [rsi], 31"),
     form!("btr dword ptr [rsi], 4"),
     form!("btc dword ptr [rsi], 0"),
+    form!("lock btr dword ptr [rsi], 31"),
+    form!("mov ecx, 9\nbt [rsi], ecx"),
+    form!("mov ecx, 30\nlock bts [rsi], ecx"),
+];
+
+/// String instructions on one word.
+const STRINGS: [(&str, Form); 3] = [
     form!("mov rdi, rsi\nstosd\nmov rdx, rdi\nsub rdx, rsi"),
     form!("mov rcx, rsi\nlodsd\nsub rsi, rcx\nmov rdx, rsi\nmov rsi, rcx"),
     form!("mov ecx, 1\nmov rdi, rsi\nrep stosd\nmov edx, ecx"),
@@ -95,14 +138,15 @@ const FORMS: [(&str, Form); 44] = [
 
 static RAM: Single<[u32; 1024]> = Single::new([0; 1024]);
 
-pub(super) fn run(_: &Asked<'_>) -> Outcome {
+/// Carries out each form on the device and on RAM, with many values.
+fn all(forms: &[(&str, Form)]) -> Outcome {
     apic::start(false);
     // With its timer masked the initial count is a plain 32-bit register.
     let device = (apic::LOCAL + apic::INITIAL_COUNT) as *mut u32;
     // SAFETY: inside the static; the forms may reach a little before and after it.
     let ram = unsafe { RAM.get().cast::<u32>().add(512) };
     let values = [0, 1, 0x10, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1234_5678, 0xf];
-    for (name, form) in FORMS {
+    for (name, form) in forms {
         for (place, word) in values.into_iter().enumerate() {
             let other = 0xaaaa_bbbb_0000_0000 | u64::from(values[(place * 3 + 1) % values.len()]);
             let rax = 0xcccc_dddd_0000_0000 | u64::from(values[(place * 5 + 2) % values.len()]);
@@ -124,12 +168,12 @@ pub(super) fn run(_: &Asked<'_>) -> Outcome {
         }
     }
     apic::write(apic::INITIAL_COUNT, 0);
-    copies()?;
-    io_apic()
+    Ok(())
 }
 
 /// MOVS from and to the device, upwards and downwards.
-fn copies() -> Outcome {
+fn copies(_: &Asked<'_>) -> Outcome {
+    apic::start(false);
     let device = apic::LOCAL + apic::INITIAL_COUNT;
     let ram = RAM.address();
     let (source, target, count): (u64, u64, u64);
@@ -152,20 +196,5 @@ fn copies() -> Outcome {
     }
     check!(copied == 0x600d_cafe, "MOVSD read {copied:#x}");
     apic::write(apic::INITIAL_COUNT, 0);
-    Ok(())
-}
-
-/// The IO-APIC's pins keep what is written.
-fn io_apic() -> Outcome {
-    let pins = (apic::io_read(1) >> 16 & 0xff) + 1;
-    check!(pins >= 24, "the IO-APIC has {pins} pins");
-    for pin in 0..pins {
-        apic::io_write(0x10 + pin * 2 + 1, 0);
-        apic::io_write(0x10 + pin * 2, apic::MASKED | (0x40 + pin));
-    }
-    for pin in 0..pins {
-        let found = apic::io_read(0x10 + pin * 2);
-        check!(found == apic::MASKED | (0x40 + pin), "pin {pin} of the IO-APIC reads {found:#x}");
-    }
     Ok(())
 }

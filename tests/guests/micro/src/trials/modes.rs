@@ -5,10 +5,12 @@ use crate::{
     asked::Asked,
     environment::cpuid,
     mode_switch::{MODES, Steps, round_trip},
-    trial::{Outcome, check},
+    trial::{Outcome, Trial, check},
 };
 
-pub(super) fn run(_: &Asked<'_>) -> Outcome {
+pub(super) const TRIALS: &[Trial] = &[Trial::new("every-mode-exits-and-pages-alike", run)];
+
+fn run(_: &Asked<'_>) -> Outcome {
     apic::start(false);
     // SAFETY: the APIC base register exists on every 64-bit processor.
     let apic_base = unsafe { x86_64::registers::model_specific::Msr::new(0x1b).read() } as u32;

@@ -1,38 +1,27 @@
-//! Port I/O: all sizes, string instructions, ports where nothing is.
+//! Port I/O: every size, the immediate forms, ports where nothing is.
 
 use core::arch::asm;
 
 use x86_64::instructions::port::Port;
 
 use crate::{
-    acpi,
     asked::Asked,
     console::COM1,
-    faults::mend_with,
-    interrupts::Frame,
-    single::Single,
-    trial::{Outcome, check},
-    window::{self, PRESENT, Size, WRITABLE},
+    trial::{Outcome, Trial, check},
 };
+
+pub(super) const TRIALS: &[Trial] = &[
+    Trial::new("port-bytes-read-back", bytes),
+    Trial::new("port-sizes-keep-the-rest-of-rax", absent),
+    Trial::new("port-of-every-form-of-address", forms),
+];
 
 /// COM1's scratch register keeps what is written.
 const SCRATCH: u16 = COM1 + 7;
 /// Nothing is at these ports, on any machine this runs on.
 const ABSENT: u16 = 0x1e8;
-/// More than the host does in one go.
-const MANY: usize = 1000;
 
-static BUFFER: Single<[u8; 8192]> = Single::new([0; 8192]);
-
-pub(super) fn run(_: &Asked<'_>) -> Outcome {
-    bytes()?;
-    absent()?;
-    timer()?;
-    strings()?;
-    across_a_fault()
-}
-
-fn bytes() -> Outcome {
+fn bytes(_: &Asked<'_>) -> Outcome {
     let mut port = Port::<u8>::new(SCRATCH);
     for value in [0, 0x55, 0xaa, 0xff] {
         // SAFETY: the scratch register does nothing.
@@ -53,7 +42,7 @@ fn bytes() -> Outcome {
     Ok(())
 }
 
-fn absent() -> Outcome {
+fn absent(_: &Asked<'_>) -> Outcome {
     let (byte, word, long): (u64, u64, u64);
     // SAFETY: nothing is there to be upset.
     unsafe {
@@ -69,86 +58,19 @@ fn absent() -> Outcome {
     Ok(())
 }
 
-fn timer() -> Outcome {
-    let Some(port) = acpi::timer_port() else { return Ok(()) };
-    let mut port = Port::<u32>::new(port);
-    // SAFETY: reading the ACPI timer changes nothing.
-    let read = || unsafe { Port::<u32>::read(&mut port) };
-    let mut read = read;
-    let first = read();
-    let moved = (0..100_000).any(|_| read() != first);
-    check!(moved, "the ACPI timer stands still at {first:#x}");
-    Ok(())
-}
-
-fn strings() -> Outcome {
-    let buffer = BUFFER.get().cast::<u8>();
-    let line = b"micro ports found: this line came by REP OUTSB, in one instruction\r\n";
-    // SAFETY: the instructions read and write inside the buffer, or the line; COM1 takes text.
+/// The port in DX or in the instruction, with prefixes that mean nothing here.
+fn forms(_: &Asked<'_>) -> Outcome {
+    let (plain, prefixed, imm_16): (u64, u64, u64);
+    // SAFETY: the scratch register does nothing; reading ports 0x61 and 0x62 is harmless.
     unsafe {
-        asm!("rep outsb", inout("rsi") line.as_ptr() => _, inout("rcx") line.len() => _, in("dx") COM1);
-        Port::<u8>::new(SCRATCH).write(0x7e);
-        buffer.write_bytes(0, 8192);
-        let (end, left): (*mut u8, u64);
-        asm!("rep insb", inout("rdi") buffer => end, inout("rcx") MANY => left, in("dx") SCRATCH);
-        check!(left == 0 && end == buffer.add(MANY), "REP INSB stopped {left} short at {end:?}");
-        let filled = (0..8192).take_while(|at| buffer.add(*at).read() == 0x7e).count();
-        check!(filled == MANY, "REP INSB filled {filled} of {MANY} bytes");
-
-        // Downwards, by words, from nowhere: all ones.
-        let end: *mut u8;
-        asm!("std", "rep insw", "cld", inout("rdi") buffer.add(4000) => end, inout("rcx") 100 => _, in("dx") ABSENT);
-        check!(end == buffer.add(3800), "REP INSW downwards ended at {end:?}, {buffer:?} is the start");
-        let ones = (3802..4002).all(|at| buffer.add(at).read() == 0xff);
-        check!(
-            ones && buffer.add(3801).read() == 0 && buffer.add(4002).read() == 0,
-            "REP INSW filled other bytes"
-        );
-
-        // 32-bit addresses, and a count of nothing.
-        let at: u64;
-        asm!("addr32 rep insd", inout("rdi") buffer.add(5000) => at, inout("rcx") 1u64 << 32 => _, in("dx") ABSENT);
-        check!(at == buffer.addr() as u64 + 5000, "REP INSD with ECX = 0 moved EDI to {at:#x}");
-
-        // The last byte that OUTS sends stays in the scratch register; GS gives the source another base.
-        buffer.add(100).copy_from_nonoverlapping([1, 2, 3, 0x39].as_ptr(), 4);
-        x86_64::registers::model_specific::GsBase::write(x86_64::VirtAddr::new(100));
-        asm!("rep outs dx, byte ptr gs:[rsi]", inout("rsi") buffer => _, inout("rcx") 4 => _, in("dx") SCRATCH);
-        x86_64::registers::model_specific::GsBase::write(x86_64::VirtAddr::new(0));
-        let found = Port::<u8>::new(SCRATCH).read();
-        check!(found == 0x39, "OUTSB through GS left {found:#x} in the scratch register");
+        asm!("out dx, al", "xor eax, eax", "in al, dx", in("dx") SCRATCH, inout("rax") 0x5c_u64 => plain);
+        // REX.W and a segment prefix before IN AL, DX; the upper half of EDX is not the port's.
+        asm!("out dx, al", "xor eax, eax", ".byte 0x2e, 0x48, 0xec", in("edx") 0xdead_0000 | u32::from(SCRATCH),
+            inout("rax") 0x5d_u64 => prefixed);
+        // IN AX, 61h.
+        asm!("mov rax, -1", ".byte 0x66, 0xe5, 0x61", out("rax") imm_16);
     }
-    Ok(())
-}
-
-/// Maps the second page when it is missed.
-fn map_second_page(frame: &mut Frame, address: u64) -> bool {
-    let missed = frame.vector == 14 && frame.error_code == 2 && address == window::WINDOW + 4096;
-    if missed {
-        window::map_second(BUFFER.address() + 4096, PRESENT | WRITABLE);
-    }
-    missed
-}
-
-/// INS meets a page that is not there in the middle of its work, and goes on when it is.
-fn across_a_fault() -> Outcome {
-    let start = window::map(Size::Page4K, BUFFER.address(), PRESENT | WRITABLE) + 4096 - 40;
-    window::map_second(0, 0);
-    let (end, left): (u64, u64);
-    mend_with(Some(map_second_page));
-    // SAFETY: the window leads to the buffer, its second page once the fault was mended.
-    unsafe {
-        BUFFER.get().cast::<u8>().write_bytes(0, 8192);
-        Port::<u8>::new(SCRATCH).write(0x6b);
-        asm!("rep insb", inout("rdi") start => end, inout("rcx") 100u64 => left, in("dx") SCRATCH);
-    }
-    mend_with(None);
-    check!((end, left) == (start + 100, 0), "REP INSB across a fault ended at {end:#x}, {left} left");
-    // SAFETY: inside the buffer.
-    let wrong = (0..8192).find(|at| unsafe {
-        let expected = if (4056..4156).contains(at) { 0x6b } else { 0 };
-        BUFFER.get().cast::<u8>().add(*at).read() != expected
-    });
-    check!(wrong.is_none(), "REP INSB across a fault got byte {wrong:?} wrong");
+    check!(plain == 0x5c && prefixed == 0x5d, "IN AL, DX reads {plain:#x}, with prefixes {prefixed:#x}");
+    check!(imm_16 >> 16 == 0xffff_ffff_ffff, "IN AX, 61h left RAX at {imm_16:#x}");
     Ok(())
 }

@@ -12,8 +12,15 @@ use crate::{
     interrupts::{Controller, expect_from, hits},
     pic,
     time::wait,
-    trial::{Outcome, check, name},
+    trial::{Outcome, Trial, check, name},
 };
+
+pub(super) const TRIALS: &[Trial] = &[
+    Trial::new("serial-empty-transmitter-interrupts", transmitter),
+    Trial::new("serial-loopback-leads-modem-lines-back", modem_lines),
+    Trial::new("serial-loopback-echoes-in-order", loopback),
+    Trial::endless("echo", echo),
+];
 
 /// COM1's pin of the IO-APIC, and where it leads here.
 const PIN: u32 = 4;
@@ -59,72 +66,64 @@ fn unlisten() {
     apic::route(PIN, None);
 }
 
-/// What the port did while nothing could be printed.
-#[derive(Default)]
-struct Seen {
-    empty: bool,
-    cause: u8,
-    cause_after: u8,
-    modem: [u8; 2],
-    echoed: [u8; 16],
-    count: usize,
-    overrun_free: bool,
+/// The transmitter is empty: enabling its interrupt raises it; reading the cause takes it back.
+fn transmitter(_: &Asked<'_>) -> Outcome {
+    listen();
+    enable();
+    write(INTERRUPT_ENABLE, 2);
+    let came = wait(WAIT_MS, || hits(VECTOR) > 0);
+    let (cause, after) = (read(IDENTIFICATION) & 0xf, read(IDENTIFICATION) & 0xf);
+    unlisten();
+    console::start();
+    check!(came, "no interrupt came of an empty transmitter");
+    check!(
+        cause == 2 && after & 1 == 1,
+        "the interrupt's cause is {cause:#x} and then {after:#x}, not 2 and none"
+    );
+    Ok(())
 }
 
-pub(super) fn interrupts(_: &Asked<'_>) -> Outcome {
-    listen();
-    let mut seen = Seen::default();
-    enable();
-    // The transmitter is empty: enabling its interrupt raises it; reading the cause takes it back.
-    write(INTERRUPT_ENABLE, 2);
-    seen.empty = wait(WAIT_MS, || hits(VECTOR) > 0);
-    seen.cause = read(IDENTIFICATION) & 0xf;
-    seen.cause_after = read(IDENTIFICATION) & 0xf;
-    unlisten();
+/// DTR to DSR, RTS to CTS, OUT1 to RI, OUT2 to DCD.
+fn modem_lines(_: &Asked<'_>) -> Outcome {
+    let seen = [0b0101, 0b1010].map(|lines| {
+        write(MODEM_CONTROL, LOOPBACK | lines);
+        read(MODEM_STATUS) >> 4
+    });
+    write(MODEM_CONTROL, LINES);
+    console::start();
+    check!(seen == [0b0110, 0b1001], "loopback shows modem lines {seen:x?}, not 6 and 9");
+    Ok(())
+}
 
-    // FIFOs on and clear, 14 bytes to the trigger; what is sent comes back, in order.
+/// FIFOs on and clear, 14 bytes to the trigger; what is sent comes back, in order.
+fn loopback(_: &Asked<'_>) -> Outcome {
     write(FIFO_CONTROL, 0xc7);
-    write(MODEM_CONTROL, LOOPBACK | 0b0101);
-    seen.modem[0] = read(MODEM_STATUS) >> 4;
     write(MODEM_CONTROL, LOOPBACK | 0b1010);
-    seen.modem[1] = read(MODEM_STATUS) >> 4;
     for byte in 0..16 {
         wait(WAIT_MS, || read(LINE_STATUS) & 0x20 != 0);
         write(DATA, 0xa0 + byte);
     }
-    seen.overrun_free = true;
-    for place in &mut seen.echoed {
+    let (mut echoed, mut count, mut overrun) = ([0_u8; 16], 0, false);
+    for place in &mut echoed {
         if !wait(WAIT_MS, || read(LINE_STATUS) & DATA_READY != 0) {
             break;
         }
-        seen.overrun_free &= read(LINE_STATUS) & 2 == 0;
+        overrun |= read(LINE_STATUS) & 2 != 0;
         *place = read(DATA);
-        seen.count += 1;
+        count += 1;
     }
     write(MODEM_CONTROL, LINES);
     console::start();
-
-    check!(seen.empty, "no interrupt came of an empty transmitter");
-    check!(
-        seen.cause == 2 && seen.cause_after & 1 == 1,
-        "the interrupt's cause is {:#x} and then {:#x}, not 2 and none",
-        seen.cause,
-        seen.cause_after
-    );
-    // DTR to DSR, RTS to CTS, OUT1 to RI, OUT2 to DCD.
-    check!(seen.modem == [0b0110, 0b1001], "loopback shows modem lines {:x?}, not 6 and 9", seen.modem);
     let expected = core::array::from_fn(|place| 0xa0 + place as u8);
     check!(
-        seen.count == 16 && seen.echoed == expected && seen.overrun_free,
-        "{} of 16 bytes came back by loopback: {:x?}",
-        seen.count,
-        seen.echoed
+        count == 16 && echoed == expected && !overrun,
+        "{count} of 16 bytes came back by loopback, overrun {overrun}: {echoed:x?}"
     );
     Ok(())
 }
 
 /// Says every line that is typed, with its number, until the line `quit`. Bytes arrive by interrupt.
-pub(super) fn echo(_: &Asked<'_>) -> Outcome {
+fn echo(_: &Asked<'_>) -> Outcome {
     println!("micro {} begins", name());
     listen();
     write(INTERRUPT_ENABLE, 1);

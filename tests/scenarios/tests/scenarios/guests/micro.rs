@@ -1,44 +1,32 @@
 //! The micro guests under Godwit: each tries one thing of the virtual machine.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use godwit_lab::HostSpec;
 use godwit_scenarios::{
-    ANSWER,
-    guests::{Bundle, MICRO, micro},
-    sized_spec,
+    ANSWER, ensure_says,
+    guests::{Bundle, MICRO, ensure_passed, micro, micro_trials},
+    sized_spec, unwrapped,
 };
 
-/// The trials that come to an end by themselves.
-const TRIALS: [&str; 16] = [
-    "cpuid",
-    "msr",
-    "ports",
-    "exceptions",
-    "pages",
-    "modes",
-    "mmio",
-    "pic",
-    "apic",
-    "halt",
-    "serial",
-    "clock",
-    "registers",
-    "memory",
-    "heartbeat",
-    "garbage",
-];
+/// What the host can be told to leave unused of SVM.
+const WITHOUT: &str = "godwit.svm_without=nrip,decode-assists,flush-by-asid,clean-bits";
+/// These by the names of the banner.
+const FEATURES: [&str; 4] = ["nRIP save", "decode assists", "flush by ASID", "VMCB clean bits"];
 
 #[test]
 fn every_trial_passes_in_a_guest_of_its_own() -> Result<()> {
+    let trials = micro_trials()?;
     let mut bundle = Bundle::new();
-    for trial in TRIALS {
-        bundle.micro(micro(trial, &format!("test={trial}"))?)?;
+    let name = |number: usize| format!("trial-{number}");
+    for (number, trial) in trials.iter().enumerate() {
+        bundle.micro(micro(&name(number), &format!("test={trial}"))?)?;
     }
     let host = bundle.boot(&sized_spec("micro", 2, "128MiB")?)?;
     let before = host.free_frames()?;
     let mut failed = String::new();
-    for trial in TRIALS {
-        host.start(trial)?;
-        let said = host.console_to_the_end(trial, MICRO)?;
+    for (number, trial) in trials.iter().enumerate() {
+        host.start(&name(number))?;
+        let said = host.console_to_the_end(&name(number), MICRO)?;
         let passed = said.contains("hypervisor 'KVMKVMKVM'")
             && said.contains(&format!("micro {trial} ok"))
             && said.contains("it switched itself off");
@@ -52,14 +40,53 @@ fn every_trial_passes_in_a_guest_of_its_own() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn trials_follow_each_other_in_one_guest() -> Result<()> {
+/// Runs all trials in one guest; answers the host's banner.
+fn all_in_one(spec: &HostSpec) -> Result<String> {
     let mut bundle = Bundle::new();
     bundle.micro(micro("all", "test=all")?)?;
-    let host = bundle.boot(&sized_spec("micro", 2, "128MiB")?)?;
+    let host = bundle.boot(spec)?;
     host.start("all")?;
     let said = host.console_to_the_end("all", MICRO)?;
-    ensure!(said.contains("micro done: 16 ok, 0 failed"), "not all passed:\n{said}");
+    ensure_passed(&said, &micro_trials()?)?;
+    Ok(host.banner.clone())
+}
+
+/// Which of [`FEATURES`] a banner lists as found; the others it must list as missing.
+fn found(banner: &str) -> Result<Vec<&'static str>> {
+    let banner = unwrapped(banner);
+    let (_, listed) = banner.split_once("svm found:").context("no SVM")?;
+    let (found, rest) = listed.split_once("missing:").context("nothing is missing")?;
+    let (missing, _) = rest.split_once(" memory ").context("no memory")?;
+    for feature in FEATURES {
+        ensure!(
+            found.contains(feature) != missing.contains(feature),
+            "{feature} is not listed once:\n{banner}"
+        );
+    }
+    Ok(FEATURES.into_iter().filter(|feature| found.contains(feature)).collect())
+}
+
+#[test]
+fn trials_follow_each_other_with_the_features_that_are_found() -> Result<()> {
+    let banner = all_in_one(&sized_spec("micro", 2, "128MiB")?)?;
+    println!("with {:?} of {FEATURES:?}", found(&banner)?);
+    Ok(())
+}
+
+#[test]
+fn trials_follow_each_other_with_no_feature_that_can_be_left_unused() -> Result<()> {
+    let spec = sized_spec("micro", 2, "128MiB")?;
+    let banner = all_in_one(&HostSpec { command_line: vec![WITHOUT.into()], ..spec })?;
+    ensure!(found(&banner)?.is_empty(), "a feature that is left unused is listed as found:\n{banner}");
+    ensure_says(&banner, &["left unused, as godwit.svm_without asks: nRIP save ("])?;
+    for feature in FEATURES {
+        let was = if unwrapped(&banner).contains(&format!("{feature} (found)")) {
+            "found"
+        } else {
+            "not there anyway"
+        };
+        println!("without {feature}, which was {was}");
+    }
     Ok(())
 }
 
