@@ -3,17 +3,22 @@
 
 mod baselines;
 mod frames;
+mod groups;
 mod guests;
 mod metrics;
 mod pool;
 mod random;
+mod trust;
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
+use groups::Wanted;
 use metrics::Metrics;
 
 /// Measures Godwit beside its baselines.
@@ -28,16 +33,21 @@ enum Bench {
     /// The frame allocator: fragmentation under churn, time per call, scaling, metadata.
     Frames(Options),
     /// Guests beside Linux KVM with QEMU: exits, boot, mappings, what a guest costs, moves.
-    Guests {
-        #[command(flatten)]
-        options: Options,
-        /// Where the image, the guests' bundle and the peer's files were built.
-        #[arg(long, value_name = "DIRECTORY")]
-        files: PathBuf,
-        /// Only these figures (may be repeated).
-        #[arg(long, value_name = "ID")]
-        only: Vec<String>,
-    },
+    Guests(GuestOptions),
+    /// Guests to trust: micro guests here and elsewhere, fair shares, several virtual CPUs, load.
+    Trust(GuestOptions),
+}
+
+#[derive(Args)]
+struct GuestOptions {
+    #[command(flatten)]
+    options: Options,
+    /// Where the image, the guests' bundles and the peer's files were built.
+    #[arg(long, value_name = "DIRECTORY")]
+    files: PathBuf,
+    /// Only these figures (may be repeated).
+    #[arg(long, value_name = "ID")]
+    only: Vec<String>,
 }
 
 #[derive(Args)]
@@ -53,6 +63,19 @@ struct Options {
     only_counts: bool,
 }
 
+impl GuestOptions {
+    /// Takes the figures of one benchmark.
+    fn run(
+        self,
+        bench: fn(&Path, &Wanted, &mut Metrics) -> anyhow::Result<()>,
+        metrics: &mut Metrics,
+    ) -> anyhow::Result<Options> {
+        let wanted = Wanted { only_counts: self.options.only_counts, only: self.only };
+        bench(&self.files, &wanted, metrics)?;
+        Ok(self.options)
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let mut metrics = Metrics::default();
     let options = match Command::parse().bench {
@@ -60,10 +83,8 @@ fn main() -> anyhow::Result<ExitCode> {
             frames::run(options.only_counts, &mut metrics);
             options
         }
-        Bench::Guests { options, files, only } => {
-            guests::run(&guests::Files::in_output(&files), options.only_counts, &only, &mut metrics)?;
-            options
-        }
+        Bench::Guests(guests) => guests.run(guests::run, &mut metrics)?,
+        Bench::Trust(guests) => guests.run(trust::run, &mut metrics)?,
     };
     print!("{metrics}");
     if let Some(path) = &options.json {

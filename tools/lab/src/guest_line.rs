@@ -10,6 +10,11 @@ pub enum GuestLine {
         /// When.
         ns: u64,
     },
+    /// How many CPUs Linux has brought up.
+    Cpus {
+        /// As it counts them.
+        count: u32,
+    },
     /// A heartbeat.
     Beat {
         /// Its number, from 0 without a gap.
@@ -64,6 +69,7 @@ impl GuestLine {
         let words: Vec<_> = line.split(' ').collect();
         Some(match words[..] {
             ["godwit-guest:", "user", "space", ns] => Self::UserSpace { ns: number(ns)? },
+            ["godwit-guest:", "cpus", count] => Self::Cpus { count: number(count)? },
             ["beat", sequence, ns] => Self::Beat { number: number(sequence)?, ns: number(ns)? },
             ["gap", sequence, us, "at", _] => {
                 Self::Gap { number: number(sequence)?, longest_us: number(us)? }
@@ -94,6 +100,7 @@ mod tests {
     fn understands_every_line_of_the_guest() {
         let cases = [
             ("godwit-guest: user space 1653576151\r", GuestLine::UserSpace { ns: 1_653_576_151 }),
+            ("godwit-guest: cpus 4", GuestLine::Cpus { count: 4 }),
             ("beat 3 2126345218", GuestLine::Beat { number: 3, ns: 2_126_345_218 }),
             ("gap 1 5145 at 3044051639", GuestLine::Gap { number: 1, longest_us: 5145 }),
             ("pages 7 ok 4096 4070263130", GuestLine::PagesOk { round: 7 }),

@@ -9,6 +9,7 @@ mod fuzz;
 mod guests;
 mod lints;
 mod linux;
+mod mutants;
 mod process;
 mod run;
 mod setup;
@@ -49,6 +50,8 @@ enum Task {
     Bench(bench::Options),
     /// Feed random and broken input to everything that parses or models what a guest or a peer writes
     Fuzz(fuzz::Options),
+    /// Make errors on purpose, one after the other, and see that a named test finds each
+    Mutants(mutants::Options),
     /// Put function names beside the addresses in a serial log
     Symbolize(symbolize::Options),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options).map(done),
         Task::Bench(options) => bench::run(&options).map(done),
         Task::Fuzz(options) => fuzz::run(&options).map(done),
+        Task::Mutants(options) => mutants::run(&options),
         Task::Symbolize(options) => symbolize::run(&options).map(done),
     };
     result.unwrap_or_else(|error| {

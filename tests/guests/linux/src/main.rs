@@ -48,7 +48,7 @@ fn main() {
     }
     let source = fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     say!("godwit-guest: clock {}", source.as_deref().map_or("unknown", str::trim));
-    say!("godwit-guest: cpus {}", thread::available_parallelism().map_or(0, |cpus| cpus.get()));
+    say!("godwit-guest: cpus {}", thread::available_parallelism().map_or(0, usize::from));
 
     // Alone, before anything else wants the processor.
     if let Some(rounds) = options.bench {

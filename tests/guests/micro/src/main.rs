@@ -24,9 +24,10 @@
 //! | `ports`, `port_strings` | every size and form; INS and OUTS over counts, directions, address sizes, segment and page ends |
 //! | `mmio`, `addressing` | instructions on a device beside the same on RAM; every form of address and width |
 //! | `pic`, `apic`, `x2apic`, `held_back`, `timers`, `halt`, `serial` | who comes first and what holds back; NMIs; five timers; wake-ups; COM1 |
-//! | `clock`, `registers`, `memory`, `heartbeat` | clocks never go back; no register and no page is lost |
+//! | `clock`, `registers`, `memory`, `heartbeat` | clocks never go back; no register and no page is lost; RAM is zero at start |
 //! | `isolation`, `garbage` | every port, all space beyond RAM, random writes to every device |
 //! | `ending` | power-off, resets, and what the host has to stop |
+//! | `count` | how much of a processor it has |
 //!
 //! It runs under any hypervisor and under plain emulators, whose processors are sometimes more lenient than the
 //! architecture: what such a machine does differently is printed as found, while under KVM's signature (which Godwit carries) it fails.

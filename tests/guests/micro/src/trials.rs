@@ -3,6 +3,7 @@
 mod addressing;
 mod apic;
 mod clock;
+mod count;
 mod cpuid;
 mod debug;
 mod delivery;
@@ -60,6 +61,7 @@ const GROUPS: [&[Trial]; 27] = [
     // Behind all that could be upset by it.
     garbage::TRIALS,
     ending::TRIALS,
+    count::TRIALS,
 ];
 
 fn trials() -> impl Iterator<Item = &'static Trial> {

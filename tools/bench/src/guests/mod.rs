@@ -3,80 +3,77 @@
 //! Figures that only count (bytes, leaves, faults) say the same on every machine. Times do not: each is taken in turns with
 //! the peer's in one run, on hosts that are emulated alike, and what counts is the ratio of the medians.
 
-mod bed;
+pub(crate) mod bed;
 mod memory;
 mod moves;
-mod report;
-mod speed;
+pub(crate) mod report;
+pub(crate) mod speed;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use godwit_peer_kvm::PeerFiles;
 
-use crate::metrics::Metrics;
+use crate::{
+    groups::{self, Group, Wanted},
+    metrics::Metrics,
+};
 
-/// What was built for this benchmark.
+/// What was built for a benchmark that runs guests.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
-    image: PathBuf,
-    bundle: PathBuf,
-    peer: PeerFiles,
+    pub(crate) image: PathBuf,
+    pub(crate) bundle: PathBuf,
+    pub(crate) peer: PeerFiles,
 }
 
 impl Files {
-    /// The files that `cargo xtask` leaves in `output`, the repository's `target/godwit`.
-    pub(crate) fn in_output(output: &Path) -> Self {
+    /// The files that `cargo xtask` leaves in `output`, the repository's `target/godwit`, for the benchmark called `name`.
+    pub(crate) fn in_output(output: &Path, name: &str) -> Self {
         Self {
             image: output.join("godwit.elf"),
-            bundle: output.join("bench-guests.bundle"),
+            bundle: output.join(format!("bench-{name}.bundle")),
             peer: PeerFiles::in_output(output),
         }
     }
 }
 
-/// Figures that are taken together: the ids of all that have a bound, and what takes them.
-struct Group {
-    ids: &'static [&'static str],
-    /// Whether they say the same however fast the machine is.
-    counts: bool,
-    take: fn(&Files, &mut Metrics) -> Result<()>,
-}
-
-const GROUPS: [Group; 4] = [
-    Group { ids: &["guests.cpuid_exit_ratio", "guests.boot_ratio"], counts: false, take: speed::take },
+const GROUPS: [Group<Files>; 4] = [
+    Group {
+        ids: &["guests.cpuid_exit_ratio", "guests.boot_ratio"],
+        counts: false,
+        take: |files, metrics| speed::take(files, metrics),
+    },
     Group {
         ids: &["guests.nested_faults_on_ram", "guests.huge_share_percent", "guests.overhead_percent"],
         counts: true,
-        take: memory::take,
+        take: |files, metrics| memory::take(files, metrics),
     },
-    Group { ids: &["move.wire_efficiency"], counts: true, take: moves::wire_efficiency },
-    Group { ids: &["move.huge_kept_percent"], counts: true, take: moves::huge_kept },
+    Group {
+        ids: &["move.wire_efficiency"],
+        counts: true,
+        take: |files, metrics| moves::wire_efficiency(files, metrics),
+    },
+    Group {
+        ids: &["move.huge_kept_percent"],
+        counts: true,
+        take: |files, metrics| moves::huge_kept(files, metrics),
+    },
 ];
 
-/// Takes all figures, or only those that do not depend on the machine's speed, or only those called `only` and what is
-/// taken with them.
+/// Takes the figures that are wanted.
 ///
 /// # Errors
 /// A figure that does not exist, or a host or guest that does not do what is asked.
-pub(crate) fn run(files: &Files, only_counts: bool, only: &[String], metrics: &mut Metrics) -> Result<()> {
-    let known: Vec<_> = GROUPS.iter().flat_map(|group| group.ids).copied().collect();
-    if let Some(unknown) = only.iter().find(|id| !known.contains(&id.as_str())) {
-        bail!("no figure is called `{unknown}`; there are {}", known.join(", "));
-    }
+pub(crate) fn run(output: &Path, wanted: &Wanted, metrics: &mut Metrics) -> Result<()> {
+    let mut files = Files::in_output(output, "guests");
     for file in [&files.image, &files.bundle] {
         ensure!(file.is_file(), "no {}: run `cargo xtask bench guests`", file.display());
     }
-    for group in &GROUPS {
-        let is_wanted = only.is_empty() || group.ids.iter().any(|id| only.iter().any(|only| only == id));
-        if is_wanted && (group.counts || !only_counts) {
-            (group.take)(files, metrics)?;
-        }
-    }
-    Ok(())
+    groups::take(&GROUPS, wanted, &mut files, metrics)
 }
 
 /// Says what is being done: a run takes minutes.
-fn progress(line: std::fmt::Arguments<'_>) {
+pub(crate) fn progress(line: std::fmt::Arguments<'_>) {
     eprintln!("{line}");
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 
 /// Orders of the leaves of nested tables, largest first.
-pub(super) const LEAF_ORDERS: [u32; 3] = [18, 9, 0];
+pub(crate) const LEAF_ORDERS: [u32; 3] = [18, 9, 0];
 const FRAME_BYTES: u64 = 4096;
 
 /// Leaves of one size that follow each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Stretch {
-    pub(super) order: u32,
-    pub(super) first_frame: u64,
-    pub(super) leaves: u64,
+pub(crate) struct Stretch {
+    pub(crate) order: u32,
+    pub(crate) first_frame: u64,
+    pub(crate) leaves: u64,
 }
 
 impl Stretch {
@@ -22,19 +22,27 @@ impl Stretch {
     }
 }
 
+/// A virtual CPU at one moment: what the host counted of it so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct VcpuReport {
+    pub(crate) ran_ns: u64,
+}
+
 /// A guest at one moment.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct GuestReport {
-    pub(super) memory_bytes: u64,
+pub(crate) struct GuestReport {
+    pub(crate) memory_bytes: u64,
     /// Its leaves, in the order of its addresses.
-    pub(super) stretches: Vec<Stretch>,
+    pub(crate) stretches: Vec<Stretch>,
     /// Exits by reason.
-    pub(super) exits: BTreeMap<String, u64>,
+    pub(crate) exits: BTreeMap<String, u64>,
+    /// Its virtual CPUs by index.
+    pub(crate) vcpus: BTreeMap<u64, VcpuReport>,
 }
 
 impl GuestReport {
     /// Understands the answer; lines of other kinds are passed over.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let mut report = Self::default();
         let mut is_whole = false;
         for line in text.lines() {
@@ -48,6 +56,13 @@ impl GuestReport {
                     report.stretches.push(Stretch { order, first_frame, leaves });
                 }
                 ["exits", reason, count] => _ = report.exits.insert(reason.to_owned(), number(count)?),
+                ["vcpu", index, ..] => {
+                    let after = |key| words.iter().skip_while(|word| **word != key).nth(1).copied();
+                    let nanoseconds =
+                        |key| after(key).with_context(|| format!("no {key} in `{line}`")).and_then(number);
+                    let vcpu = VcpuReport { ran_ns: nanoseconds("ran_ns")? };
+                    report.vcpus.insert(number(index)?, vcpu);
+                }
                 ["end"] => is_whole = true,
                 _ => {}
             }
@@ -57,19 +72,19 @@ impl GuestReport {
     }
 
     /// Bytes that are mapped.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.stretches.iter().map(|stretch| stretch.end() - stretch.first_frame).sum::<u64>() * FRAME_BYTES
     }
 
     /// Bytes on leaves of this order.
-    pub(super) fn bytes_on(&self, order: u32) -> u64 {
+    pub(crate) fn bytes_on(&self, order: u32) -> u64 {
         let of_order = self.stretches.iter().filter(|stretch| stretch.order == order);
         of_order.map(|stretch| stretch.end() - stretch.first_frame).sum::<u64>() * FRAME_BYTES
     }
 
     /// Bytes on leaves as large as the guest's own addresses allow. Where the host has memory in one piece, nothing else
     /// limits them.
-    pub(super) fn bytes_on_largest(&self) -> u64 {
+    pub(crate) fn bytes_on_largest(&self) -> u64 {
         let largest = Self {
             stretches: self.spans().into_iter().flat_map(largest_leaves).collect(),
             ..Self::default()
@@ -78,7 +93,7 @@ impl GuestReport {
     }
 
     /// Bytes on leaves no smaller than in `before`, range by range.
-    pub(super) fn bytes_no_smaller_than(&self, before: &Self) -> u64 {
+    pub(crate) fn bytes_no_smaller_than(&self, before: &Self) -> u64 {
         let mut frames = 0;
         for new in &self.stretches {
             for old in before.stretches.iter().filter(|old| old.order <= new.order) {
@@ -136,10 +151,12 @@ mod tests {
     #[test]
     fn reads_what_the_host_says() {
         let text = "guest a\nstate running\nmemory 1075838976\nleaves 18 1\ntables 3\nrun 0 262144 262144\n\
-            stretch 18 0 1\nstretch 9 262144 1\nexits cpuid 7\nexits nested-fault 0\nend\n";
+            stretch 18 0 1\nstretch 9 262144 1\nexits cpuid 7\nexits nested-fault 0\n\
+            vcpu 0 state running cpu 1 ran_ns 70 waited_ns 30 longest_wait_ns 3 exits 9\nend\n";
         let report = GuestReport::parse(text).unwrap();
         assert_eq!((report.bytes(), report.memory_bytes), (1_075_838_976, 1_075_838_976));
         assert_eq!(report.bytes_on(9), 2 << 20);
+        assert_eq!(report.vcpus[&0], VcpuReport { ran_ns: 70 });
         assert_eq!((report.exits["cpuid"], report.exits["nested-fault"]), (7, 0));
         assert!(GuestReport::parse(text.trim_end_matches("end\n")).is_err());
         assert!(GuestReport::parse(&text.replace("stretch 9", "stretch 8")).is_err());

@@ -4,10 +4,10 @@ use std::{os::unix::process::CommandExt, process::Command, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use godwit_lab::{HostSpec, MemorySize};
+use godwit_lab::{HostSpec, MemorySize, micro_trials, try_each};
 use godwit_peer_kvm::{Peer, PeerFiles};
 
-use crate::{process, setup};
+use crate::{process, setup, workspace};
 
 /// Whether and how to boot it.
 #[derive(Args)]
@@ -18,6 +18,12 @@ pub(crate) struct Options {
     /// Measure it under the peer, Linux KVM with QEMU in an emulated host: boots and exits, so many of each
     #[arg(long, value_name = "RUNS", conflicts_with = "boot")]
     peer: Option<u32>,
+    /// Run these micro guests under the peer as well, such as `cpuid,msr`, or `all`
+    #[arg(long, value_name = "TRIALS", requires = "peer")]
+    micro: Option<String>,
+    /// CPUs of the guest with `--peer`; from two on its host has two
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    cpus: u32,
     /// RAM with `--boot` and `--peer`, in MiB or GiB
     #[arg(long, default_value = "256MiB")]
     memory: MemorySize,
@@ -37,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("bzImage     {}", linux.vmlinuz().display());
     println!("initramfs   {} ({} KiB)", initramfs.path.display(), initramfs.bytes / 1024);
     if let Some(runs) = options.peer {
-        return measure_peer(&super::peer(&linux, &initramfs)?, options.memory, runs);
+        return measure_peer(&super::peer(&linux, &initramfs)?, options, runs);
     }
     if !options.boot {
         return Ok(());
@@ -63,13 +69,35 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Exits that one measurement takes together.
 const EXITS: u32 = 2000;
 
-fn measure_peer(files: &PeerFiles, memory: MemorySize, runs: u32) -> Result<()> {
+fn measure_peer(files: &PeerFiles, options: &Options, runs: u32) -> Result<()> {
     let began = Instant::now();
-    let peer = Peer::start(files)?;
+    let (memory, cpus) = (options.memory, options.cpus);
+    let peer = Peer::start(files, cpus.min(2))?;
     println!("the peer is ready after {:.1} s: {}", began.elapsed().as_secs_f32(), peer.description());
     for run in 1..=runs {
-        println!("{run}: {memory} to user space in {:.2} s", peer.boot_seconds(memory)?);
+        println!("{run}: {memory} to user space in {:.2} s", peer.boot_seconds(memory, cpus)?);
         println!("{run}: a CPUID exit takes {:.1} µs", peer.cpuid_exit_ns(EXITS)? as f64 / 1000.0);
     }
+    if let Some(trials) = &options.micro {
+        try_micro(&peer, trials)?;
+    }
+    Ok(())
+}
+
+/// Runs micro guests under the peer and says what came of each trial.
+fn try_micro(peer: &Peer, trials: &str) -> Result<()> {
+    let trials: Vec<_> = match trials {
+        "all" => micro_trials(&workspace::output().join("micro.elf"))?,
+        some => some.split(',').map(str::to_owned).collect(),
+    };
+    let verdicts = try_each(&trials, |words| {
+        let run = peer.micro(words)?;
+        run.said.iter().for_each(|line| println!("  micro {line}"));
+        Ok(run)
+    })?;
+    for (trial, verdict) in &verdicts {
+        println!("{trial}: {} {}", verdict.word(), verdict.why());
+    }
+    println!("{} of {} pass", verdicts.values().filter(|verdict| verdict.passed()).count(), verdicts.len());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The host of the peer (`tests/peers/kvm`): Debian's kernel with KVM, this machine's QEMU, and the guest that Godwit runs.
+//! The host of the peer (`tests/peers/kvm`): Debian's kernel with KVM, this machine's QEMU, and the guests that Godwit runs.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use super::{
     cpio::Archive,
     initramfs::{Initramfs, add_busybox, replace},
 };
-use crate::{process, workspace};
+use crate::{guests, process, workspace};
 
 /// KVM for AMD and what it needs.
 const MODULES: &[&str] =
@@ -58,6 +58,7 @@ pub(crate) fn peer(linux: &LinuxFiles, guest: &Initramfs) -> Result<PeerFiles> {
     add_qemu(&mut archive)?;
     archive.file("guest/vmlinux", &read(&linux.vmlinux())?);
     archive.file("guest/initramfs.cpio", &read(&guest.path)?);
+    archive.file("guest/micro.elf", &read(&guests::build_micro()?)?);
 
     let files = PeerFiles::in_output(&workspace::output());
     ensure!(files.vmlinux == linux.vmlinux(), "the peer boots another kernel than was fetched");

@@ -5,11 +5,11 @@ use crate::{
     console::println,
     environment::{self, cpuid},
     start_info::Range,
-    trial::{Outcome, Trial, check, figure, found},
+    trial::{Outcome, Trial, check, check_strictly, figure, found},
     window,
 };
 
-pub(super) const TRIALS: &[Trial] = &[Trial::new("memory", run)];
+pub(super) const TRIALS: &[Trial] = &[Trial::new("ram-is-zero-at-start", is_zero), Trial::new("memory", run)];
 
 const PAGE_BYTES: u64 = 4096;
 /// What lies below is the processor's and real mode's.
@@ -19,6 +19,28 @@ const FIRST: u64 = 0x1_0000;
 unsafe extern "C" {
     static __image_start: u8;
     static __image_end: u8;
+}
+
+/// What lies at the end of RAM may be what firmware left there, where a machine has any.
+const FIRMWARE_BYTES: u64 = 1 << 20;
+
+/// Nobody else's content is left in RAM. What lies below the image is the loader's.
+fn is_zero(_: &Asked<'_>) -> Outcome {
+    let end = environment::get().ram().iter().map(|range| range.end).max().unwrap_or(0);
+    let image_end = (&raw const __image_end).addr() as u64;
+    let limit = end.min(4 << 30).saturating_sub(FIRMWARE_BYTES);
+    let (mut pages, mut left) = (0, None);
+    for page in pages_of_ram(limit).filter(|page| *page >= image_end) {
+        // SAFETY: usable RAM outside this guest's image, mapped at its own address, which nobody has written yet.
+        let is_left = |at: &u64| unsafe { (*at as *const u64).read_volatile() } != 0;
+        left = left.or_else(|| (page..page + PAGE_BYTES).step_by(8).find(is_left));
+        pages += 1;
+    }
+    figure("pages", pages);
+    check!(pages > 0, "there is no RAM to look at");
+    // The firmware of plain emulators leaves its heap anywhere.
+    check_strictly!(left.is_none(), "{:#x} is not zero, and nothing has written it yet", left.unwrap_or(0));
+    Ok(())
 }
 
 /// `rounds=N` (default 2; 0 is for ever) `say=N` (a line every N rounds, default 1).

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use godwit_lab::HostSpec;
 use godwit_scenarios::{
     ANSWER, ensure_says,
-    guests::{Bundle, MICRO, ensure_passed, micro, micro_trials},
+    guests::{Bundle, MICRO, description, ensure_passed, micro, micro_trials},
     sized_spec, unwrapped,
 };
 
@@ -86,6 +86,21 @@ fn trials_follow_each_other_with_no_feature_that_can_be_left_unused() -> Result<
             "not there anyway"
         };
         println!("without {feature}, which was {was}");
+    }
+    Ok(())
+}
+
+#[test]
+fn memory_of_a_guest_that_is_gone_is_zero_for_the_next() -> Result<()> {
+    let mut bundle = Bundle::new();
+    // Neither fits beside the other: what the second gets the first has written.
+    bundle.micro(description("first", 64, "test=memory rounds=1")?)?;
+    bundle.micro(description("second", 64, "test=ram-is-zero-at-start")?)?;
+    let host = bundle.boot(&sized_spec("micro", 2, "128MiB")?)?;
+    for (guest, trial) in [("first", "memory"), ("second", "ram-is-zero-at-start")] {
+        host.start(guest)?;
+        let said = host.console_to_the_end(guest, MICRO)?;
+        ensure!(said.contains(&format!("micro {trial} ok")), "{said}");
     }
     Ok(())
 }
