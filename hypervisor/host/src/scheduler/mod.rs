@@ -1,8 +1,9 @@
 //! Which virtual CPU each host CPU runs.
 //!
-//! [`queue`] decides, as a plain value; [`Scheduler`] is that behind a lock, and tells the CPUs concerned.
+//! [`queue`] decides, as a plain value, and [`calls`] whom to tell; [`Scheduler`] is that behind a lock, and tells the CPUs concerned.
 
 mod budget;
+mod calls;
 mod queue;
 mod task;
 #[cfg(test)]

@@ -22,11 +22,11 @@ use crate::{
 };
 
 /// The CPU that serves the host besides.
-const FIRST: CpuNumber = CpuNumber(0);
+pub(super) const FIRST: CpuNumber = CpuNumber(0);
 /// How long a task keeps its CPU while others want it.
 pub(super) const TURN: Duration = Duration::from_millis(4);
 /// A task loses its CPU before its turn is over only to one that has had so much less virtual time.
-const GRAIN: Duration = Duration::from_millis(1);
+pub(super) const GRAIN: Duration = Duration::from_millis(1);
 /// Virtual time that a task which slept may be behind all others: it gets a CPU soon, but not for long.
 const SLEEPERS_CREDIT: Duration = TURN;
 /// Where virtual time begins: late enough that a task can be behind.
@@ -36,7 +36,7 @@ const MOST_TURNS_APART: u64 = 8;
 
 /// Names a task of a queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct TaskKey(usize);
+pub(crate) struct TaskKey(pub(super) usize);
 
 /// Names a group of tasks with a cap in common.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,16 +77,16 @@ pub(crate) struct Pick<T> {
 /// All tasks of a host.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    tasks: Vec<Option<Task<T>>>,
+    pub(super) tasks: Vec<Option<Task<T>>>,
     groups: Vec<Option<(Option<Budget>, usize)>>,
     /// The least virtual time that a task which wants a CPU has had. It never goes back.
     floor_ns: u64,
     /// CPUs that found nothing to run, and were not told of anything since.
-    idle: CpuSet,
+    pub(super) idle: CpuSet,
     /// CPUs whose turn has no end, because nobody waited for them.
-    open: CpuSet,
+    pub(super) open: CpuSet,
     /// CPUs that were called and have not come yet.
-    called: CpuSet,
+    pub(super) called: CpuSet,
     /// Whose turn each CPU's last one was, and until when it may go on with it.
     last: Vec<Option<(TaskKey, Instant)>>,
 }
@@ -229,16 +229,16 @@ impl<T: Clone> Queue<T> {
         }
     }
 
-    fn task(&self, key: TaskKey) -> Option<&Task<T>> {
+    pub(super) fn task(&self, key: TaskKey) -> Option<&Task<T>> {
         self.tasks.get(key.0)?.as_ref()
     }
 
-    fn each(&self) -> impl Iterator<Item = (TaskKey, &Task<T>)> {
+    pub(super) fn each(&self) -> impl Iterator<Item = (TaskKey, &Task<T>)> {
         self.tasks.iter().enumerate().filter_map(|(key, task)| Some((TaskKey(key), task.as_ref()?)))
     }
 
     /// What is left for a task to use; `None` where its group has used up its share.
-    fn allowance(&self, task: &Task<T>) -> Option<Duration> {
+    pub(super) fn allowance(&self, task: &Task<T>) -> Option<Duration> {
         match self.groups.get(task.group.0) {
             Some(Some((Some(budget), _))) => budget.left(),
             _ => Some(Duration::MAX),
@@ -368,49 +368,6 @@ impl<T: Clone> Queue<T> {
             _ => None,
         };
         self.each().filter_map(of_task).min()
-    }
-
-    /// CPUs for the tasks that wait: idle ones, else such whose turn has no end. Each is called once.
-    pub(super) fn call(&mut self) -> CpuSet {
-        let mut called = CpuSet::EMPTY;
-        for key in 0..self.tasks.len() {
-            if self.idle.is_empty() && self.open.is_empty() {
-                break;
-            }
-            let Some(task) = self.task(TaskKey(key)) else { continue };
-            if !task.is_waiting() || task.kept.is_some() || self.allowance(task).is_none() {
-                continue;
-            }
-            let free = self.idle.and(task.terms.cpus);
-            let at_home = (task.home != FIRST && free.contains(task.home)).then_some(task.home);
-            let open = self.open.and(task.terms.cpus);
-            if let Some(cpu) = at_home.or_else(|| free.last()).or_else(|| open.last()) {
-                self.idle.remove(cpu);
-                self.open.remove(cpu);
-                self.called.insert(cpu);
-                called.insert(cpu);
-                if let Some(Some(task)) = self.tasks.get_mut(key) {
-                    task.called = Some(cpu);
-                }
-            }
-        }
-        called
-    }
-
-    /// The CPU whose task has had most, where that is enough more than the one that was woken.
-    fn preempt(&self, now: Instant, woken: TaskKey) -> CpuSet {
-        let Some(task) = self.task(woken).filter(|task| self.allowance(task).is_some()) else {
-            return CpuSet::EMPTY;
-        };
-        let enough = task.virtual_ns.saturating_add(GRAIN.as_nanos() as u64);
-        let running = self.each().filter_map(|(_, other)| {
-            let cpu = other.runner().filter(|&cpu| task.terms.cpus.contains(cpu))?;
-            Some((other.virtual_ns_at(now), cpu))
-        });
-        match running.max_by_key(|(had, _)| *had) {
-            Some((had, cpu)) if had > enough => CpuSet::of(cpu),
-            _ => CpuSet::EMPTY,
-        }
     }
 }
 
