@@ -72,10 +72,11 @@ fn compare(godwit: &Verdicts, others: &Others, known: &[Difference]) -> Vec<Stri
         let here = godwit.get(trial);
         // Why it failed may be told in other words; whether it passed may not differ.
         let differs = here.map(Verdict::word) != Some(verdict.word());
+        let why_here = here.map_or("", Verdict::why);
         let here = here.map_or("nothing", Verdict::word);
         match reason(*elsewhere, trial) {
             None if differs => problems.push(format!(
-                "{trial}: {here} under Godwit, {} in {elsewhere}: {}",
+                "{trial}: {here} under Godwit, {} in {elsewhere}: {}{why_here}",
                 verdict.word(),
                 verdict.why()
             )),
