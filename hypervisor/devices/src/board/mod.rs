@@ -94,7 +94,19 @@ impl Board {
         if vcpu != VcpuIndex::BOOT {
             return own;
         }
-        [self.pit.deadline(), self.rtc.deadline(), self.power.deadline()].into_iter().fold(own, earliest)
+        earliest(own, self.shared_deadline())
+    }
+
+    /// When a timer that belongs to all CPUs is due.
+    fn shared_deadline(&self) -> Option<GuestTime> {
+        [self.pit.deadline(), self.rtc.deadline(), self.power.deadline()].into_iter().fold(None, earliest)
+    }
+
+    /// Has the first CPU look where such a timer is due earlier than `before`: it looks after them, whoever set them.
+    fn note_earlier(&mut self, before: Option<GuestTime>) {
+        if self.shared_deadline().is_some_and(|after| before.is_none_or(|before| after < before)) {
+            self.interrupts.apics.call_attention(VcpuIndex::BOOT);
+        }
     }
 
     /// Takes the CPUs that since the last call got something that they may have to be woken or interrupted for: a vector, an NMI,
@@ -125,6 +137,11 @@ impl Board {
     /// The CPU takes the interrupt that is offered: its vector.
     pub fn accept_interrupt(&mut self, vcpu: VcpuIndex) -> Option<u8> {
         self.interrupts.accept(vcpu)
+    }
+
+    /// Whether an NMI is pending.
+    pub fn has_nmi(&self, vcpu: VcpuIndex) -> bool {
+        self.interrupts.apics.get(vcpu).is_some_and(|apic| apic.has_nmi())
     }
 
     /// Takes a pending NMI: whether there was one. A CPU that waits for a start-up message is not to be asked: its NMI waits too.

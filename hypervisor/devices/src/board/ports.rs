@@ -44,6 +44,7 @@ impl Board {
     /// port in turn, all at one moment. What is not there reads as all ones, and is counted.
     pub fn read_port(&mut self, now: Now, port: u16, bytes: u8) -> u32 {
         self.advance(now);
+        let deadline = self.shared_deadline();
         let value = match (port, bytes) {
             (reset::CONTROL_PORT, 1) => u32::from(self.reset.control()),
             (_, 0) => u32::MAX,
@@ -54,6 +55,7 @@ impl Board {
             }),
         };
         self.settle();
+        self.note_earlier(deadline);
         match bytes {
             1 => value & 0xff,
             2 => value & 0xffff,
@@ -64,6 +66,7 @@ impl Board {
     /// OUT: writes the low `bytes` (1, 2 or 4) of `value` to `port` on.
     pub fn write_port(&mut self, now: Now, port: u16, bytes: u8, value: u32) {
         self.advance(now);
+        let deadline = self.shared_deadline();
         match (port, bytes) {
             (reset::CONTROL_PORT, 1) => self.reset.set_control(value as u8),
             // A configuration address covers the reset register and must not reach it.
@@ -77,6 +80,7 @@ impl Board {
             }
         }
         self.settle();
+        self.note_earlier(deadline);
     }
 
     fn read_byte(&mut self, now: Now, port: u16) -> u8 {

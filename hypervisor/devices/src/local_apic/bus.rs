@@ -64,6 +64,13 @@ impl LocalApics {
         set
     }
 
+    /// Has a CPU look at the board for a reason that is not its APIC's.
+    pub(crate) fn call_attention(&mut self, vcpu: VcpuIndex) {
+        if let Some(apic) = self.get_mut(vcpu) {
+            apic.call_attention();
+        }
+    }
+
     /// Sends a CPU's own message. Nobody there is no error: newer processors do not report it (SDM vol. 3, 11.5.3).
     pub(crate) fn send(&mut self, sender: VcpuIndex, message: Message) {
         self.distribute(Some(sender), message);

@@ -191,8 +191,17 @@ impl LocalApic {
     }
 
     /// Takes whether something came for the CPU since the last call.
+    fn call_attention(&mut self) {
+        self.attention = true;
+    }
+
     fn take_attention(&mut self) -> bool {
         core::mem::take(&mut self.attention)
+    }
+
+    /// Whether an NMI is pending.
+    pub(crate) fn has_nmi(&self) -> bool {
+        self.nmi_pending
     }
 
     /// Takes a pending NMI.

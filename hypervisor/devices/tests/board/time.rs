@@ -180,3 +180,23 @@ proptest! {
         prop_assert!(guest.board.deadline(guest.now, cpu(0)).is_none_or(|due| due.0 > 0));
     }
 }
+
+#[test]
+fn a_timer_of_all_cpus_calls_the_first_whoever_sets_it() {
+    const COMMAND: u16 = 0x43;
+    const COUNTER: u16 = 0x40;
+    const ONE_SHOT_BOTH_BYTES: u32 = 0x30;
+    let mut guest = Guest::new(2);
+    assert_eq!(guest.board.deadline(guest.now, cpu(0)), None);
+    let now = guest.now;
+    guest.board.write_port(now, COMMAND, 1, ONE_SHOT_BOTH_BYTES);
+    guest.board.write_port(now, COUNTER, 1, 0x34);
+    guest.board.take_attention();
+    guest.board.write_port(now, COUNTER, 1, 0x12);
+    assert!(guest.board.deadline(now, cpu(0)).is_some());
+    assert!(guest.board.take_attention().contains(cpu(0)), "it may sleep for longer than that");
+    // A later time is no news.
+    guest.board.write_port(now, COUNTER, 1, 0xff);
+    guest.board.write_port(now, COUNTER, 1, 0xff);
+    assert!(!guest.board.take_attention().contains(cpu(0)));
+}

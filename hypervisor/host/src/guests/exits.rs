@@ -57,7 +57,7 @@ pub(super) fn serve(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mu
             Outcome::Done
         }
         Reason::Port { string: true, .. } => {
-            let mut bus = BoardBus { scene, guest, index, now: guest.clock.now(machine) };
+            let mut bus = BoardBus { scene, guest, index };
             let door = guest.ram.door(machine.memory());
             let result = emulate::string_port(core.cpu.as_mut(), &door, exit, &mut bus);
             return emulated(guest, core, result);
@@ -179,7 +179,7 @@ fn touch(
     exit: &Exit,
     fault: NestedFault,
 ) -> Next {
-    let mut bus = BoardBus { scene, guest, index, now: guest.clock.now(scene.machine) };
+    let mut bus = BoardBus { scene, guest, index };
     let door = guest.ram.door(scene.machine.memory());
     let result = emulate::mmio(core.cpu.as_mut(), &door, exit, &fault, &mut bus);
     emulated(guest, core, result)
@@ -203,38 +203,39 @@ fn emulated(guest: &Guest, core: &mut Core, result: Result<Emulated, emulate::Em
     }
 }
 
-/// A guest's devices as one of its virtual CPUs sees them at one moment of the guest's clocks.
+/// A guest's devices as one of its virtual CPUs sees them.
 struct BoardBus<'a> {
     scene: Scene<'a>,
     guest: &'a Guest,
     index: VcpuIndex,
-    now: Now,
 }
 
 impl BoardBus<'_> {
-    fn with<R>(&self, act: impl FnOnce(&mut Board) -> R) -> R {
-        self.guest.with_board(self.scene, Some(self.index), act)
+    fn with<R>(&self, act: impl FnOnce(&mut Board, Now) -> R) -> R {
+        self.guest.with_board(self.scene, Some(self.index), |board| {
+            act(board, self.guest.clock.now(self.scene.machine))
+        })
     }
 }
 
 impl Bus for BoardBus<'_> {
     fn read_port(&mut self, port: u16, bytes: u8) -> u32 {
-        self.with(|board| board.read_port(self.now, port, bytes))
+        self.with(|board, now| board.read_port(now, port, bytes))
     }
 
     fn write_port(&mut self, port: u16, bytes: u8, value: u32) {
-        self.with(|board| board.write_port(self.now, port, bytes, value));
+        self.with(|board, now| board.write_port(now, port, bytes, value));
     }
 
     fn has_mmio(&self, address: u64) -> bool {
-        self.with(|board| board.has_mmio(address))
+        self.with(|board, _| board.has_mmio(address))
     }
 
     fn read_mmio(&mut self, address: u64, bytes: u8) -> u64 {
-        self.with(|board| board.read_mmio(self.now, self.index, address, bytes))
+        self.with(|board, now| board.read_mmio(now, self.index, address, bytes))
     }
 
     fn write_mmio(&mut self, address: u64, bytes: u8, value: u64) {
-        self.with(|board| board.write_mmio(self.now, self.index, address, bytes, value));
+        self.with(|board, now| board.write_mmio(now, self.index, address, bytes, value));
     }
 }

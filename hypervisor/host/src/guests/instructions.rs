@@ -1,6 +1,5 @@
 //! Instructions that the host carries out for a guest: CPUID, IN, OUT, RDMSR, WRMSR, XSETBV, RDTSC, RDTSCP.
 
-use godwit_devices::Now;
 use godwit_guest::{VcpuIndex, baseline::CpuidContext, cpu::General, vcpu::Event};
 
 use super::{Guest, exits::Outcome, table::Scene, vcpu::Core};
@@ -34,10 +33,10 @@ pub(super) fn cpuid(guest: &Guest, index: VcpuIndex, core: &mut Core) {
 
 pub(super) fn port(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mut Core, access: Access) {
     let Access { port, bytes, input } = access;
-    let now = guest.clock.now(scene.machine);
     let mask = u32::MAX >> (32 - 8 * u32::from(bytes.clamp(1, 4)));
     let rax = core.cpu.registers().get(General::Rax);
     guest.with_board(scene, Some(index), |board| {
+        let now = guest.clock.now(scene.machine);
         if !input {
             board.write_port(now, port, bytes, rax as u32 & mask);
             return;
@@ -50,11 +49,11 @@ pub(super) fn port(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mut
 }
 
 pub(super) fn read_msr(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mut Core) -> Outcome {
-    let now = guest.clock.now(scene.machine);
     let msr = core.cpu.registers().get(General::Rcx) as u32;
     let value = if let Some(value) = core.cpu.read_msr(msr) {
         Some(value)
-    } else if let Some(answer) = guest.with_board(scene, Some(index), |board| board.read_msr(now, index, msr))
+    } else if let Some(answer) = guest
+        .with_board(scene, Some(index), |board| board.read_msr(guest.clock.now(scene.machine), index, msr))
     {
         answer.ok()
     } else {
@@ -74,16 +73,18 @@ pub(super) fn read_msr(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: 
 }
 
 pub(super) fn write_msr(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mut Core) -> Outcome {
-    let now = guest.clock.now(scene.machine);
     let registers = core.cpu.registers();
     let (msr, value) = (registers.get(General::Rcx) as u32, registers.edx_eax());
     let door = guest.ram.door(scene.machine.memory());
+    let offset = core.cpu.tsc_offset();
     let taken = if let Some(taken) = core.cpu.write_msr(msr, value) {
-        follow_tsc(scene, guest, core, now);
+        if core.cpu.tsc_offset() != offset {
+            follow_tsc(scene, guest, core.cpu.tsc_offset());
+        }
         taken
-    } else if let Some(answer) =
-        guest.with_board(scene, Some(index), |board| board.write_msr(now, index, msr, value, &door))
-    {
+    } else if let Some(answer) = guest.with_board(scene, Some(index), |board| {
+        board.write_msr(guest.clock.now(scene.machine), index, msr, value, &door)
+    }) {
         answer.is_ok()
     } else {
         let answer = guest.msr_policy().write(msr, value);
@@ -95,17 +96,16 @@ pub(super) fn write_msr(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core:
     if taken { Outcome::Done } else { Outcome::Fault(Event::GENERAL_PROTECTION) }
 }
 
-/// Takes the guest's clocks along where it wrote its time stamp counter: they showed `before` right before that. A guest has one
-/// counter: what one of its CPUs writes, the others have from their next entry on.
-fn follow_tsc(scene: Scene<'_>, guest: &Guest, core: &mut Core, before: Now) {
-    let offset = core.cpu.tsc_offset();
-    if offset != guest.clock.tsc_offset() {
+/// Takes the guest's clocks along where it wrote its time stamp counter. A guest has one counter, unlike a machine: what one of its CPUs
+/// writes, the others have from their next entry on; until then their clocks show what the page says of the new counter.
+fn follow_tsc(scene: Scene<'_>, guest: &Guest, offset: u64) {
+    let door = guest.ram.door(scene.machine.memory());
+    guest.with_board(scene, None, |board| {
+        let before = guest.clock.now(scene.machine);
         guest.clock.set_tsc_offset(offset);
-        let now = guest.clock.now(scene.machine);
-        let door = guest.ram.door(scene.machine.memory());
-        guest.with_board(scene, None, |board| board.after_tsc_write(before, now, &door));
-        guest.wake_all(scene);
-    }
+        board.after_tsc_write(before, guest.clock.now(scene.machine), &door);
+    });
+    guest.wake_all(scene);
 }
 
 /// XSETBV (APM vol. 4): #GP for any register but XCR0, for a value outside the baseline, and outside privilege level 0, which

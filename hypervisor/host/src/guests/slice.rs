@@ -1,5 +1,7 @@
 //! A host CPU runs a virtual CPU for a while.
 
+use core::time::Duration;
+
 use godwit_devices::{Board, Start};
 use godwit_guest::{
     VcpuIndex,
@@ -22,6 +24,9 @@ use crate::{
 
 /// Exits after which the CPU looks at its mail, however busy the guest is.
 const EXITS_PER_SLICE: u32 = 64;
+
+/// How long a guest that can take no NMI runs before it is tried again.
+const NMI_RETRY: Duration = Duration::from_micros(100);
 
 /// What the CPU's loop does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,7 +93,7 @@ impl Runner {
             if !guest.life.may_run() {
                 return Leave::Asleep(None);
             }
-            if vcpu.is_wanted() {
+            if vcpu.is_wanted() || scene.scheduler.take_own_call(scene.machine.this_cpu()) {
                 return Leave::Ready;
             }
             if look {
@@ -170,11 +175,12 @@ fn serve_devices(
     index: VcpuIndex,
     core: &mut Core,
 ) -> Result<Option<Instant>, End> {
-    let now = guest.clock.now(scene.machine);
     if core.cpu.tsc_offset() != guest.clock.tsc_offset() {
         core.cpu.set_tsc_offset(guest.clock.tsc_offset());
     }
     guest.with_board(scene, Some(index), |board| {
+        // Read with the board in hand: it sees no time after a later one.
+        let now = guest.clock.now(scene.machine);
         board.set_task_priority(index, core.cpu.task_priority());
         guest.console.feed(|byte| board.type_byte(now, byte));
         board.advance(now);
@@ -182,7 +188,11 @@ fn serve_devices(
         if core.activity != Activity::WaitingForStartUp {
             offer_events(index, core, board);
         }
-        Ok(board.deadline(now, index).and_then(|time| guest.clock.host_instant(time, now)))
+        let deadline = board.deadline(now, index).and_then(|time| guest.clock.host_instant(time, now));
+        // Nothing tells when the guest can take an NMI again.
+        let retry = (core.activity == Activity::Running && board.has_nmi(index))
+            .then(|| scene.machine.now().after(NMI_RETRY));
+        Ok(deadline.into_iter().chain(retry).min())
     })
 }
 

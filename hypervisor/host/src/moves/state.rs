@@ -42,9 +42,9 @@ impl SavedGuest {
         before: RunState,
     ) -> Self {
         let now = guest.clock.now(scene.machine);
+        let devices = guest.with_board(scene, None, |board| board.save(now));
         let console = guest.console.lock();
         let (output, input) = console.contents();
-        let devices = guest.with_board(scene, None, |board| board.save(now));
         Self {
             version: VERSION,
             cpus: cores.iter().map(|core| core.saved(now.tsc)).collect(),

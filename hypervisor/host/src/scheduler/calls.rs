@@ -1,23 +1,31 @@
 //! Which CPUs are told when a task wants one.
 
 use super::queue::{FIRST, GRAIN, Queue, TaskKey};
-use crate::{machine::Instant, round::CpuSet};
+use crate::{
+    machine::{CpuNumber, Instant},
+    round::CpuSet,
+};
 
 impl<T: Clone> Queue<T> {
     /// CPUs for the tasks that wait: idle ones, else such whose turn has no end. Each is called once.
-    pub(super) fn call(&mut self) -> CpuSet {
+    pub(super) fn call(&mut self, except: Option<CpuNumber>) -> CpuSet {
         let mut called = CpuSet::EMPTY;
         for key in 0..self.tasks.len() {
             if self.idle.is_empty() && self.open.is_empty() {
                 break;
             }
             let Some(task) = self.task(TaskKey(key)) else { continue };
-            if !task.is_waiting() || task.kept.is_some() || self.allowance(task).is_none() {
+            let is_coming = task.called.is_some_and(|cpu| self.called.contains(cpu));
+            if !task.is_waiting() || task.kept.is_some() || is_coming || self.allowance(task).is_none() {
                 continue;
             }
-            let free = self.idle.and(task.terms.cpus);
+            let mut eligible = task.terms.cpus;
+            if let Some(except) = except {
+                eligible.remove(except);
+            }
+            let free = self.idle.and(eligible);
             let at_home = (task.home != FIRST && free.contains(task.home)).then_some(task.home);
-            let open = self.open.and(task.terms.cpus);
+            let open = self.open.and(eligible);
             if let Some(cpu) = at_home.or_else(|| free.last()).or_else(|| open.last()) {
                 self.idle.remove(cpu);
                 self.open.remove(cpu);

@@ -122,7 +122,7 @@ impl<T: Clone> Queue<T> {
             terms,
             status: Status::Asleep { until: None },
             virtual_ns: 0,
-            home: terms.cpus.last().unwrap_or(CpuNumber(0)),
+            home: FIRST,
             woken: false,
             called: None,
             kept: None,
@@ -186,7 +186,8 @@ impl<T: Clone> Queue<T> {
             self.idle.insert(cpu);
         }
         let next = self.next_event(cpu);
-        let kick = self.call();
+        // This CPU has just decided.
+        let kick = self.call(Some(cpu));
         Pick { turn, kick, next }
     }
 
@@ -223,7 +224,11 @@ impl<T: Clone> Queue<T> {
             Status::Waiting { .. } => CpuSet::EMPTY,
             Status::Asleep { .. } => {
                 self.end_sleep(now, key);
-                let kick = self.call();
+                if self.task(key).is_some_and(|task| self.allowance(task).is_none()) {
+                    // Somebody has to wait for its group's next share.
+                    return self.task(key).map_or(CpuSet::EMPTY, |task| CpuSet::of(task.home));
+                }
+                let kick = self.call(None);
                 if kick.is_empty() { self.preempt(now, key) } else { kick }
             }
         }
@@ -359,7 +364,9 @@ impl<T: Clone> Queue<T> {
     fn next_event(&self, cpu: CpuNumber) -> Option<Instant> {
         let of_task = |(_, task): (TaskKey, &Task<T>)| match task.status {
             Status::Asleep { until } if task.home == cpu => until,
-            Status::Waiting { .. } if self.allowance(task).is_none() && task.terms.cpus.contains(cpu) => {
+            Status::Waiting { .. }
+                if self.allowance(task).is_none() && (task.home == cpu || task.terms.cpus.contains(cpu)) =>
+            {
                 match self.groups.get(task.group.0) {
                     Some(Some((Some(budget), _))) => Some(budget.renewal()),
                     _ => None,

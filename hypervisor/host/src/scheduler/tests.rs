@@ -295,6 +295,62 @@ fn who_waits_for_another_task_lets_it_go_first() {
 }
 
 #[test]
+fn a_cpu_that_leaves_a_task_to_another_stays_known_as_idle() {
+    let mut queue = Queue::new();
+    let (now, cpus) = (Instant::default(), [CpuNumber(0), CpuNumber(1)]);
+    let group = queue.found(now, None);
+    let keys = ["a", "b"].map(|name| queue.admit(group, terms(100, ANYWHERE), name));
+    // CPU 1 is idle, CPU 0 runs a and puts it back: CPU 1 is called, and CPU 0 leaves it to that.
+    assert!(queue.pick(now, cpus[1]).turn.is_none());
+    assert_eq!(queue.wake(now, keys[0]), CpuSet::of(cpus[1]));
+    let pick = queue.pick(now, cpus[0]);
+    assert!(pick.turn.is_none() && pick.kick.is_empty(), "{pick:?}");
+    assert_eq!(queue.pick(now, cpus[1]).turn.unwrap().payload, "a");
+    assert_eq!(queue.wake(now, keys[1]), CpuSet::of(cpus[0]), "it sleeps, and has to be told");
+}
+
+#[test]
+fn a_cpu_is_called_by_what_it_runs_itself() {
+    let mut queue = Queue::new();
+    let (now, cpu) = (Instant::default(), CpuNumber(1));
+    let group = queue.found(now, None);
+    let keys = ["a", "b"].map(|name| queue.admit(group, terms(100, 0b10), name));
+    queue.wake(now, keys[0]);
+    let turn = queue.pick(now, cpu).turn.unwrap();
+    assert_eq!(turn.until, None);
+    assert_eq!(queue.wake(now, keys[1]), CpuSet::of(cpu), "a has to let b have its turn");
+    queue.put_back(now, turn, Leave::Ready);
+    assert!(queue.pick(now, cpu).turn.unwrap().until.is_some());
+}
+
+#[test]
+fn who_wakes_without_a_share_left_is_waited_for() {
+    let mut queue = Queue::new();
+    let (mut now, cpu) = (Instant::default(), CpuNumber(1));
+    let group = queue.found(now, Some(Cap::new(10).unwrap()));
+    let key = queue.admit(group, terms(100, 0b10), "capped");
+    queue.wake(now, key);
+    let turn = queue.pick(now, cpu).turn.unwrap();
+    now = now.after(Duration::from_millis(20));
+    queue.put_back(now, turn, Leave::Asleep(None));
+    assert_eq!(queue.pick(now, cpu).next, None);
+    assert_eq!(queue.wake(now, key), CpuSet::of(cpu));
+    let pick = queue.pick(now, cpu);
+    assert!(pick.turn.is_none());
+    let renewal = pick.next.expect("it looks again when there is a new share");
+    let mut later = renewal;
+    // What it took too much is paid by the next period.
+    let turn = loop {
+        let pick = queue.pick(later, cpu);
+        match pick.turn {
+            Some(turn) => break turn,
+            None => later = pick.next.unwrap(),
+        }
+    };
+    assert_eq!(turn.payload, "capped");
+}
+
+#[test]
 fn a_task_that_runs_is_not_dismissed() {
     let mut queue = Queue::new();
     let (now, cpu) = (Instant::default(), CpuNumber(3));

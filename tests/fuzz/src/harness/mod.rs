@@ -3,7 +3,7 @@
 //! The input of an execution follows from target, seed and the execution's number alone ([`Generator`]), so a run comes out the same
 //! everywhere, and one execution can be had without those before it. Targets run in a [`worker`] process; the [`supervise`]
 //! module watches it, so that panics, aborts, endless loops, overflown stacks and too much memory are all the same to it: the
-//! process ended. It then finds the execution, [`shrink`]s its input, and says how to run it again.
+//! process ended. It then finds the execution, [shrinks](mod@shrink) its input, and says how to run it again.
 
 mod generate;
 pub mod hex;
