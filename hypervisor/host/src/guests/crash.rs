@@ -114,12 +114,15 @@ impl Crash {
     pub(crate) fn write(&self, out: &mut impl Write) -> fmt::Result {
         let Self { registers, system, .. } = self;
         let (bits, linear) = (code_bits(system), code_address(registers, system));
-        let place = if linear == registers.rip { "" } else { "; its linear address is " };
-        let at = format_args!("{bits}-bit code{place}");
-        if place.is_empty() {
-            layout::paragraph(out, "code", format_args!("{at}: {}", self.code))?;
+        let code = &self.code;
+        if linear == registers.rip {
+            layout::paragraph(out, "code", format_args!("{bits}-bit code: {code}"))?;
         } else {
-            layout::paragraph(out, "code", format_args!("{at}{linear:#x}: {}", self.code))?;
+            layout::paragraph(
+                out,
+                "code",
+                format_args!("{bits}-bit code at linear address {linear:#x}: {code}"),
+            )?;
         }
         for line in GENERAL.chunks(4) {
             write!(out, "           ")?;
@@ -130,7 +133,7 @@ impl Crash {
         }
         let control = &system.control;
         for line in [
-            [("rip", registers.rip), ("rfl", registers.rflags), ("efr", control.efer)].as_slice(),
+            [("rip", registers.rip), ("rflags", registers.rflags), ("efer", control.efer)].as_slice(),
             [("cr0", control.cr0), ("cr2", control.cr2), ("cr3", control.cr3), ("cr4", control.cr4)]
                 .as_slice(),
         ] {
@@ -145,9 +148,7 @@ impl Crash {
             layout::paragraph(
                 out,
                 "",
-                format_args!(
-                    "{name}  {selector:04x} base {base:x} limit {limit:x} attributes {attributes:x}"
-                ),
+                format_args!("{name} {selector:04x} base {base:x} limit {limit:x} attributes {attributes:x}"),
             )?;
         }
         layout::paragraph(out, "backtrace", format_args!("#0 {:#x}", registers.rip))?;
