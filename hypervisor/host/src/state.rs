@@ -5,7 +5,7 @@ use godwit_frames::Frames;
 use crate::{
     cpu_loop::CpuLoop,
     fragment::Pins,
-    guests::{GuestTable, Roster, Scene},
+    guests::{EventLog, GuestTable, Roster, Scene, What},
     machine::{Instant, Machine},
     moves::{self, Moves},
     network::{Network, NoNetwork},
@@ -21,6 +21,8 @@ pub(crate) struct HostState<'a, 'm> {
     pub(crate) guests: &'a GuestTable,
     /// Guests by name: those that are here, and those that could be started.
     pub(crate) roster: Roster,
+    /// What happened to guests.
+    pub(crate) events: EventLog,
     pub(crate) startup: Startup<'a>,
     /// The first CPU's own loop.
     pub(crate) cpu: CpuLoop<'a, 'm>,
@@ -48,6 +50,7 @@ impl<'a, 'm> HostState<'a, 'm> {
             startup,
             guests,
             roster: Roster::default(),
+            events: EventLog::default(),
             cpu: CpuLoop::new(machine, frames, guests),
             network: Network::open(machine, startup.command_line.options.address),
             moves: Moves::default(),
@@ -60,6 +63,11 @@ impl<'a, 'm> HostState<'a, 'm> {
     /// Who runs guests on this machine.
     pub(crate) fn scene(&self) -> Scene<'a> {
         self.guests.scene(self.machine)
+    }
+
+    /// Has the event log know what just happened to the guest called `guest`.
+    pub(crate) fn note(&mut self, guest: &str, what: What) {
+        self.events.add(self.machine.now(), guest, what);
     }
 
     /// Serves this CPU's mail and gives the answers in it to the round that waits for them.

@@ -15,6 +15,7 @@
 //! Not emulated, because no guest needs it here: alignment checks (CR0.AM), and atomicity against another virtual CPU of the same guest: LOCK has no effect on a device register.
 
 mod arithmetic;
+pub mod backtrace;
 mod bits;
 mod control;
 mod cpu;

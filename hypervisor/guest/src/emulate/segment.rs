@@ -114,7 +114,7 @@ pub(super) fn select(segments: &Segments, register: Register) -> &Segment {
 }
 
 /// Whether bits 47 to 63 are equal.
-const fn is_canonical(address: u64) -> bool {
+pub(super) const fn is_canonical(address: u64) -> bool {
     let high = (address as i64) >> 47;
     high == 0 || high == -1
 }

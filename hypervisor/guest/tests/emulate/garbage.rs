@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*};
 use crate::fake::{CODE, DEVICE, Devices, FAULT, FakeCpu, Memory};
 
 /// Any CPU: random registers and segments, with paging through tables that are random themselves or an identity map.
-fn any_cpu() -> impl Strategy<Value = FakeCpu> {
+pub(crate) fn any_cpu() -> impl Strategy<Value = FakeCpu> {
     let segment = (any::<u32>(), any::<u16>(), any::<bool>());
     let register = prop_oneof![any::<u64>(), 0..1u64 << 21, DEVICE - 8..DEVICE + 0x1010];
     (vec(register, 16), any::<u64>(), vec(segment, 6), 0..4u8, any::<u64>()).prop_map(

@@ -2,6 +2,7 @@
 
 mod accesses;
 mod arithmetic;
+mod backtrace;
 mod control;
 mod fake;
 mod faults;

@@ -9,7 +9,10 @@ use godwit_guest::{
     VcpuIndex, VcpuSet, baseline::Baseline, description::GuestDescription, msr_policy::MsrPolicy,
 };
 use godwit_nested::{Leaf, NestedTables, Npt};
-use spin::mutex::{TicketMutex, TicketMutexGuard};
+use spin::{
+    Mutex,
+    mutex::{TicketMutex, TicketMutexGuard},
+};
 
 use super::{
     GuestClock, Ram, TableFrames,
@@ -46,6 +49,8 @@ pub struct Guest {
     pub console: ConsoleHandle,
     board: TicketMutex<Board>,
     msr_policy: TicketMutex<MsrPolicy>,
+    /// The virtual CPU that crashed, until the first CPU has looked at it.
+    crashed: Mutex<Option<VcpuIndex>>,
     /// Set where something happened that the first CPU has to look at.
     notice: AtomicBool,
 }
@@ -92,6 +97,7 @@ impl Guest {
             console,
             board: TicketMutex::new(board),
             msr_policy: TicketMutex::new(MsrPolicy::new()),
+            crashed: Mutex::new(None),
             notice: AtomicBool::new(false),
         }
     }
@@ -147,14 +153,22 @@ impl Guest {
         act(&mut cores)
     }
 
-    /// Comes to an end; whoever says so first is believed.
-    pub(super) fn end(&self, scene: Scene<'_>, end: End) -> bool {
+    /// Comes to an end by what its virtual CPU `by` did; whoever says so first is believed.
+    pub(super) fn end(&self, scene: Scene<'_>, by: VcpuIndex, end: End) -> bool {
         let is_first = self.life.end(end);
         if is_first {
+            if end.is_crash() {
+                *self.crashed.lock() = Some(by);
+            }
             self.wake_all(scene);
             self.notify(scene);
         }
         is_first
+    }
+
+    /// The virtual CPU that crashed, for whoever asks first.
+    pub(super) fn take_crashed(&self) -> Option<VcpuIndex> {
+        self.crashed.lock().take()
     }
 
     /// Asks the first CPU to look at this guest.

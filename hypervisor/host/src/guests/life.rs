@@ -40,6 +40,13 @@ pub enum End {
     Refused(&'static str),
 }
 
+impl End {
+    /// Whether the guest did not ask for it.
+    pub(super) const fn is_crash(self) -> bool {
+        !matches!(self, Self::PoweredOff | Self::Reset)
+    }
+}
+
 /// The state of a guest, as all its virtual CPUs see it.
 #[derive(Debug)]
 pub struct Life {

@@ -8,6 +8,8 @@
 mod clock;
 mod console;
 mod counters;
+mod crash;
+mod events;
 mod exits;
 mod files;
 pub(crate) mod fit;
@@ -29,6 +31,8 @@ mod watch;
 pub use clock::GuestClock;
 pub use console::{ConsoleHandle, GuestConsole};
 pub use counters::ExitCounters;
+pub use crash::Crash;
+pub(crate) use events::{Event, EventLog, Text, What};
 pub(crate) use guest::Parts;
 pub use guest::{Guest, TrustDomain};
 pub(crate) use host_cpuid::HostLeaves;
@@ -43,5 +47,5 @@ pub(crate) use table::Scene;
 pub use tables::{OpenTables, TableFrames};
 pub use vcpu::{Core, Vcpu};
 pub(crate) use watch::{
-    autostart, look_again, read_bundles, set_run_state, stop, turn, type_byte, went_away,
+    autostart, look_again, note_crashes, read_bundles, set_run_state, stop, turn, type_byte, went_away,
 };

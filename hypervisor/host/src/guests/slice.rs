@@ -99,7 +99,7 @@ impl Runner {
             if look {
                 let deadline = match serve_devices(scene, guest, vcpu.index, core) {
                     Ok(deadline) => deadline,
-                    Err(end) => return ended(scene, guest, end),
+                    Err(end) => return ended(scene, guest, vcpu.index, end),
                 };
                 if core.activity != Activity::Running {
                     return Leave::Asleep(deadline);
@@ -124,13 +124,13 @@ impl Runner {
             }
             let next = exits::serve(scene, guest, vcpu.index, core, &exit);
             if let Next::End(end) = next {
-                return ended(scene, guest, end);
+                return ended(scene, guest, vcpu.index, end);
             }
             if pauses {
                 return Leave::Yielding;
             }
             if look && let Some(end) = after_devices(scene, guest, vcpu.index, core) {
-                guest.end(scene, end);
+                guest.end(scene, vcpu.index, end);
             }
         }
         Leave::Ready
@@ -144,9 +144,9 @@ impl Runner {
     }
 }
 
-/// The guest has come to an end.
-fn ended(scene: Scene<'_>, guest: &Guest, end: End) -> Leave {
-    if guest.end(scene, end) {
+/// The guest has come to an end by what its virtual CPU `by` did.
+fn ended(scene: Scene<'_>, guest: &Guest, by: VcpuIndex, end: End) -> Leave {
+    if guest.end(scene, by, end) {
         say_end(guest, end);
     }
     Leave::Asleep(None)
@@ -265,12 +265,15 @@ pub(crate) fn move_output(scene: Scene<'_>, guest: &Guest) -> bool {
 
 fn say_end(guest: &Guest, end: End) {
     let name = &guest.description.name;
+    let more = format_args!("\"events {name}\" shows its registers");
     match end {
-        End::TripleFault { rip } => log::warn!("guest {name} stopped: triple fault at {rip:#x}"),
+        End::TripleFault { rip } => log::warn!("guest {name} stopped: triple fault at {rip:#x}; {more}"),
         End::Stuck { why, rip, detail } => {
-            log::warn!("guest {name} stopped at {rip:#x}: {why} ({detail:#x})");
+            log::warn!("guest {name} stopped at {rip:#x}: {why} ({detail:#x}); {more}");
         }
-        End::Refused(why) => log::warn!("guest {name} stopped: the processor refuses its state: {why}"),
+        End::Refused(why) => {
+            log::warn!("guest {name} stopped: the processor refuses its state: {why}; {more}");
+        }
         End::PoweredOff | End::Reset => {}
     }
 }

@@ -18,7 +18,7 @@ use godwit_guest::{
 use godwit_nested::{MapError, NestedTables, Npt, Rights};
 
 use super::{
-    Guest, GuestClock, Origin, Parts, Phase, Ram, RunState, TableFrames, files::BundleFiles, fit,
+    Guest, GuestClock, Origin, Parts, Phase, Ram, RunState, TableFrames, Text, What, files::BundleFiles, fit,
     host_cpuid::HostLeaves, memory, vcpu::Core,
 };
 use crate::{size::Size, state::HostState};
@@ -86,6 +86,19 @@ pub struct StartTask {
 /// # Errors
 /// [`StartError`]; nothing was taken.
 pub(crate) fn begin(state: &mut HostState<'_, '_>, name: &str, force: bool) -> Result<(), StartError> {
+    let begun = take_memory(state, name, force);
+    match &begun {
+        Ok(()) => state.note(name, What::Starting),
+        // Nothing happened to it.
+        Err(
+            StartError::Unknown(_) | StartError::Already(_) | StartError::Away(_) | StartError::Elsewhere(_),
+        ) => {}
+        Err(error) => state.note(name, What::NotStarted { why: Text::new(error) }),
+    }
+    begun
+}
+
+fn take_memory(state: &mut HostState<'_, '_>, name: &str, force: bool) -> Result<(), StartError> {
     let machine = state.machine.description();
     let entry = state.roster.find_mut(name).ok_or_else(|| StartError::Unknown(name.into()))?;
     match &entry.phase {
@@ -261,6 +274,8 @@ impl StartTask {
         let (name, cpus) = (&self.description.name, guest.vcpus.len());
         log::info!("guest {name} starts with {size} and {cpus} CPU{}", if cpus == 1 { "" } else { "s" });
         place(state, guest);
+        let Self { description: GuestDescription { name, memory_bytes, .. }, .. } = self;
+        state.note(name.as_str(), What::Started { memory_bytes: *memory_bytes, cpus });
         Ok(())
     }
 }

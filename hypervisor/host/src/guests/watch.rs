@@ -5,7 +5,7 @@ use alloc::{format, string::String, vec::Vec};
 use godwit_guest::bundle::Bundle;
 
 use super::{
-    End, Entry, Guest, Origin, Phase, RunState,
+    End, Entry, Guest, Origin, Phase, RunState, Text, What, crash,
     files::{BundleFiles, ModuleFile},
     start,
 };
@@ -98,11 +98,13 @@ fn step_start(state: &mut HostState<'_, '_>, index: usize) {
             Phase::Stopped(Some(format!("{error}")))
         }
     };
-    if let Some(entry) = state.roster.entries.get_mut(index) {
-        if let Phase::Stopped(Some(why)) = &phase {
-            log::warn!("guest {} does not start: {why}", entry.name());
-        }
-        entry.phase = phase;
+    let Some(entry) = state.roster.entries.get_mut(index) else { return };
+    let name = entry.name().clone();
+    let why = if let Phase::Stopped(why) = &phase { why.clone() } else { None };
+    entry.phase = phase;
+    if let Some(why) = why {
+        log::warn!("guest {name} does not start: {why}");
+        state.note(name.as_str(), What::NotStarted { why: Text::new(why) });
     }
 }
 
@@ -113,8 +115,24 @@ pub(crate) fn look_again(state: &HostState<'_, '_>, name: &str) {
     }
 }
 
+/// Has the event log know of each guest that crashed.
+pub(crate) fn note_crashes(state: &mut HostState<'_, '_>) {
+    for index in 0..state.roster.entries.len() {
+        note_crash(state, index);
+    }
+}
+
+fn note_crash(state: &mut HostState<'_, '_>, index: usize) {
+    let scene = state.scene();
+    let guest = state.roster.entries.get(index).and_then(|entry| entry.guest.as_ref());
+    if let Some((guest, crash)) = guest.and_then(|guest| Some((guest.clone(), crash::take(scene, guest)?))) {
+        state.note(guest.description.name.as_str(), What::Crashed(crash));
+    }
+}
+
 /// Looks at a guest: what came to an end by itself is cleared away or started again.
 fn look(state: &mut HostState<'_, '_>, index: usize) {
+    note_crash(state, index);
     let Some(entry) = state.roster.entries.get(index) else { return };
     let ended = entry.guest.as_ref().map(|guest| guest.life.state());
     if !matches!(entry.phase, Phase::Here) {
@@ -124,9 +142,11 @@ fn look(state: &mut HostState<'_, '_>, index: usize) {
     match ended {
         Some(RunState::Ended(End::PoweredOff)) => {
             log::info!("guest {name} switched itself off");
+            state.note(&name, What::SwitchedOff);
             stop(state, &name, Some("it switched itself off".into()));
         }
         Some(RunState::Ended(End::Reset)) => {
+            state.note(&name, What::AskedForReset);
             stop(state, &name, None);
             match start::begin(state, &name, false) {
                 Ok(()) => log::info!("guest {name} starts again, as it asked"),
@@ -151,6 +171,10 @@ pub(crate) fn stop(state: &mut HostState<'_, '_>, name: &str, why: Option<String
     if let Some(guest) = guest {
         guest.life.change(RunState::Running, RunState::Paused);
         state.scene().dismiss(&guest);
+        // The last chance to look.
+        if let Some(crash) = crash::take(state.scene(), &guest) {
+            state.note(name, What::Crashed(crash));
+        }
         match Guest::alone(guest) {
             Some(guest) => guest.dismantle(state.cpu.frames()),
             // The roster and the scheduler are all who have it.
@@ -163,6 +187,7 @@ pub(crate) fn stop(state: &mut HostState<'_, '_>, name: &str, why: Option<String
 /// As [`stop`], for a guest that runs on the host called `to` now.
 pub(crate) fn went_away(state: &mut HostState<'_, '_>, name: &str, to: &str) {
     stop(state, name, None);
+    state.note(name, What::Left { to: Text::new(to) });
     if let Some(entry) = state.roster.find_mut(name) {
         entry.phase = Phase::Away(to.into());
     }

@@ -68,6 +68,7 @@ pub(super) fn complete(text: &str, running: CpuSet, guests: &[String]) -> Comple
 /// The words that `command` takes first.
 fn arguments(command: &str, guests: &[String]) -> Vec<Word> {
     let fixed = |words: &[&'static str]| words.iter().map(|&word| Word::from(word)).collect();
+    let named = || guests.iter().map(|name| name.clone().into()).collect::<Vec<Word>>();
     match COMMANDS.iter().find(|known| known.name == command) {
         Some(known) if known.name == "help" => COMMANDS.iter().map(|command| command.name.into()).collect(),
         Some(known) if known.name == "selftest" => {
@@ -76,7 +77,8 @@ fn arguments(command: &str, guests: &[String]) -> Vec<Word> {
         Some(known) => match known.words {
             Words::None => Vec::new(),
             Words::Fixed(words) => fixed(words),
-            Words::Guests => guests.iter().map(|name| name.clone().into()).collect(),
+            Words::Guests => named(),
+            Words::GuestsOr(words) => named().into_iter().chain(fixed(words)).collect(),
         },
         None => Vec::new(),
     }
@@ -115,6 +117,8 @@ mod tests {
         assert_eq!(completed("selftest d"), choices(&["divide", "double-fault"]));
         assert_eq!(completed("f"), insert("ra", Space::No));
         assert_eq!(completed("console w"), insert("eb-", Space::No));
+        assert_eq!(completed("events "), choices(&["web-1", "web-2", "raw"]));
+        assert_eq!(completed("events r"), insert("aw", Space::Follows));
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub(crate) struct FakeMachine {
     pub(crate) guests_pause: bool,
     /// After so many runs of its CPU a guest switches itself off.
     pub(crate) guest_runs: Option<u64>,
+    /// After so many runs of its CPU a guest crashes.
+    pub(crate) guest_crashes: Option<u64>,
 }
 
 impl FakeMachine {
@@ -117,6 +119,7 @@ impl FakeMachine {
             runs_guests: false,
             guests_pause: false,
             guest_runs: None,
+            guest_crashes: None,
         }
     }
 
@@ -284,6 +287,8 @@ impl Machine for FakeMachine {
     fn create_vcpu(&self, _: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
         if self.runs_guests && self.guests_pause {
             Ok(Box::new(ScriptedCpu::pausing()))
+        } else if self.runs_guests && self.guest_crashes.is_some() {
+            Ok(Box::new(ScriptedCpu::crashing(self.guest_crashes)))
         } else if self.runs_guests {
             Ok(Box::new(ScriptedCpu::until(self.guest_runs)))
         } else {

@@ -2,6 +2,7 @@
 
 mod editing;
 mod ethernet;
+mod events;
 mod exits;
 mod fake;
 mod faults;

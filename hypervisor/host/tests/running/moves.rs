@@ -2,7 +2,7 @@
 
 use godwit_guest::{
     bundle::Builder,
-    description::{CommandLine, GuestDescription, GuestName, PagePolicy},
+    description::{CommandLine, GuestDescription, GuestName, PagePolicy, Processors},
 };
 
 use crate::{
@@ -56,6 +56,11 @@ fn kernel() -> Vec<u8> {
 
 /// A bundle with the guest `web-1`, which somebody starts.
 pub(crate) fn bundle() -> Vec<u8> {
+    bundle_with(Processors::default())
+}
+
+/// As [`bundle`], with a guest that has these CPUs.
+pub(crate) fn bundle_with(processors: Processors) -> Vec<u8> {
     let mut builder = Builder::new();
     let kernel = builder.file("kernel", kernel()).unwrap();
     let description = GuestDescription {
@@ -64,7 +69,7 @@ pub(crate) fn bundle() -> Vec<u8> {
         command_line: CommandLine::default(),
         pages: PagePolicy::Largest,
         autostart: false,
-        processors: Default::default(),
+        processors,
         trust_domain: None,
         tsc_hz: None,
     };
@@ -210,6 +215,13 @@ fn a_guest_moves_and_comes_back() {
     let mut pair = Pair::new();
     for (from, to, name) in [(NORTH, SOUTH, "south"), (SOUTH, NORTH, "north")] {
         let said = pair.ask(from, &format!("send web-1 {name}"));
+        let events = pair.ask(from, "events web-1");
+        assert!(events.contains(&format!(" moves to {name}\n")), "{events}");
+        assert!(events.contains(&format!(" left for {name}; its memory here is free\n")), "{events}");
+        let events = pair.ask(to, "events");
+        let address = format!("10.0.0.{}", from + 1);
+        assert!(events.contains(&format!(" is on its way here, from {address}\n")), "{events}");
+        assert!(events.contains(&format!(" runs here, from {address}; it stood still for ")), "{events}");
         assert!(said.contains(&format!("web-1 runs on {name}: ")), "{said}");
         assert_eq!(pair.states()[to], "running");
     }

@@ -10,6 +10,8 @@ use godwit_guest::{
 const RUNS_PER_LETTER: u64 = 4;
 /// Runs from one PAUSE that counts, and one RDTSCP behind it, to the next.
 const RUNS_PER_PAUSE: u64 = 64;
+/// Where the frame of code that crashes lies: in the kernel of [`bundle`](crate::moves::bundle), whose bytes are all 0x90.
+pub(crate) const FRAME: u64 = (1 << 20) + 0x1100;
 /// COM1's data register.
 const COM1: u16 = 0x3f8;
 /// The ACPI control register that the tables name, and what switches the machine off there: SLP_TYP 5 and SLP_EN.
@@ -26,6 +28,7 @@ pub(crate) struct ScriptedCpu {
     state: CpuState,
     tsc_offset: u64,
     last_run: Option<u64>,
+    crash_run: Option<u64>,
     pauses: bool,
 }
 
@@ -33,6 +36,11 @@ impl ScriptedCpu {
     /// One that switches its machine off in that run.
     pub(crate) fn until(last_run: Option<u64>) -> Self {
         Self { last_run, ..Self::default() }
+    }
+
+    /// One that shuts down in that run, in code whose frame lies at [`FRAME`].
+    pub(crate) fn crashing(crash_run: Option<u64>) -> Self {
+        Self { crash_run, ..Self::default() }
     }
 
     /// One that also stops for what needs nothing but to go on.
@@ -81,6 +89,10 @@ impl VirtualCpu for ScriptedCpu {
             registers.set(General::Rax, value);
             exit.reason = Reason::Port { port, bytes: 2, input: false, string: false };
             exit.next_rip = Some(registers.rip);
+        }
+        if self.crash_run == Some(runs) {
+            registers.set(General::Rbp, FRAME);
+            exit = Exit { reason: Reason::Shutdown, next_rip: None, instruction: None };
         }
         exit
     }

@@ -7,7 +7,7 @@ use super::Outcome;
 use crate::{
     console::Console,
     excerpt::Excerpt,
-    guests::{self, Origin, Phase, RunState},
+    guests::{self, Origin, Phase, RunState, Text, What as Happened},
     job::{Job, Step},
     spelling,
     state::HostState,
@@ -86,6 +86,8 @@ pub(super) fn stop<'a, 'm>(
             if let Some(leaving) = state.moves.leaving(name) {
                 leaving.give_up();
             }
+            let why = Text::new("the operator gave it up while it was in doubt");
+            state.note(name, Happened::Stopped { why });
             writeln!(out, "{name} does not run here any more; its memory is freed")?;
         }
         What::Stopped => writeln!(out, "{name} is stopped already")?,
@@ -99,6 +101,7 @@ pub(super) fn stop<'a, 'm>(
         )?,
         What::Starting | What::Here => {
             guests::stop(state, name, Some("somebody stopped it".into()));
+            state.note(name, Happened::Stopped { why: Text::new("the operator stopped it") });
             writeln!(out, "{name} is stopped; its memory is free")?;
         }
     }
@@ -133,6 +136,7 @@ pub(super) fn resume<'a, 'm>(
                 "{name} may run on the other host: look there first; then \"resume {name} --force\""
             )?;
         } else if state.moves.leaving(name).is_some_and(|leaving| leaving.force_resume()) {
+            state.note(name, Happened::Resumed);
             writeln!(out, "{name} runs here; make sure that it does not run on the other host")?;
         }
         return Ok(Outcome::Done);
@@ -157,6 +161,7 @@ pub(super) fn reset<'a, 'm>(
         return Ok(Outcome::Done);
     }
     guests::stop(state, name, None);
+    state.note(name, Happened::Stopped { why: Text::new("the operator starts it anew") });
     start(state, out, arguments)
 }
 
@@ -216,6 +221,8 @@ fn switch<'a, 'm>(
     let before = guests::set_run_state(state, name, from, to);
     match before {
         Some(before) if before == from => {
+            let happened = if to == RunState::Paused { Happened::Paused } else { Happened::Resumed };
+            state.note(name, happened);
             writeln!(out, "{name} {}", if to == RunState::Paused { "is paused" } else { "runs" })?;
         }
         Some(RunState::Ended(_)) => writeln!(out, "{name} came to an end; \"guest {name}\" says how")?,
@@ -243,6 +250,7 @@ impl<'a, 'm> Job<'a, 'm> for AwaitStart {
 
     fn cancel(&mut self, state: &mut HostState<'a, 'm>, out: &mut Console<'a>) -> fmt::Result {
         guests::stop(state, &self.name, Some("its start was broken off".into()));
+        state.note(&self.name, Happened::Stopped { why: Text::new("its start was broken off") });
         writeln!(out, "{} is stopped; its memory is free", self.name)
     }
 }

@@ -1,6 +1,7 @@
 //! The commands of the monitor, in one table.
 
 mod console;
+mod events;
 mod fragment;
 mod guests;
 mod help;
@@ -43,6 +44,8 @@ pub(super) enum Words {
     Fixed(&'static [&'static str]),
     /// The names of this host's guests.
     Guests,
+    /// The names of this host's guests, or one of these.
+    GuestsOr(&'static [&'static str]),
 }
 
 /// A command.
@@ -62,7 +65,7 @@ pub(super) struct Command {
 }
 
 /// Every command, in the order in which help lists them.
-pub(super) static COMMANDS: [Command; 24] = [
+pub(super) static COMMANDS: [Command; 25] = [
     Command {
         name: "help",
         usage: "[COMMAND]",
@@ -126,6 +129,15 @@ pub(super) static COMMANDS: [Command; 24] = [
         details: "State, memory, mappings by size, and exits by reason. \"guest NAME raw\" writes the same for programs.",
         words: Words::Guests,
         run: guests::guest,
+    },
+    Command {
+        name: "events",
+        usage: "[NAME] [raw]",
+        about: "what happened to guests; registers of a crash",
+        details: "The newest comes last. \"events NAME\" shows the registers and the callers of a crash in full, \"raw\" writes \
+                  all for programs. Times are those of log lines.",
+        words: Words::GuestsOr(&["raw"]),
+        run: events::events,
     },
     Command {
         name: "console",

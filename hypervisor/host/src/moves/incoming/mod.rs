@@ -14,7 +14,7 @@ use super::{
     state::SavedGuest,
 };
 use crate::{
-    guests::{Guest, Phase, Ram},
+    guests::{Guest, Phase, Ram, Text, What},
     machine::{HostMemory, Instant},
     network::{Network, PAGE_PORT, SendError},
     state::HostState,
@@ -209,6 +209,7 @@ impl Incoming {
             DestinationEvent::Discard(failure) => {
                 if let Some(name) = self.guest() {
                     log::warn!("guest {name} does not arrive: {failure}");
+                    state.note(name, What::NotArrived { why: Text::new(&failure) });
                 }
                 self.discard(state);
             }

@@ -8,7 +8,7 @@ use godwit_wire::{Accept, Offer, RefuseCode, Token};
 
 use super::{Agreed, Held, Incoming};
 use crate::{
-    guests::{self, Core, Entry, GuestClock, Origin, Parts, Phase, RunState},
+    guests::{self, Core, Entry, GuestClock, Origin, Parts, Phase, RunState, Text, What},
     moves::{
         offer::{self, Refusal},
         state::SavedGuest,
@@ -51,6 +51,7 @@ impl Incoming {
         if let Some(entry) = state.roster.find_mut(name) {
             before = core::mem::replace(&mut entry.phase, Phase::Arriving);
         }
+        state.note(name, What::Arriving { from: Text::new(self.from.ip()) });
         self.agreed = Some(Agreed { description, baseline, before });
         self.held = Held::Zeroing { ram, segment: 0, frame: 0 };
         Ok(())
@@ -174,6 +175,8 @@ impl Incoming {
         if let Some(entry) = state.roster.find_mut(name) {
             entry.phase = Phase::Here;
         }
+        let from = Text::new(self.from.ip());
+        state.note(name, What::Arrived { from, stood_still_ms: paused_ms });
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::{
     state::SavedGuest,
 };
 use crate::{
-    guests::{self, Leaving, Phase, RunState},
+    guests::{self, Leaving, Phase, RunState, Text, What},
     machine::Instant,
     network::{ConnectionState, Network, PAGE_PORT},
     state::HostState,
@@ -104,6 +104,7 @@ impl Outgoing {
             Source::new(now.as_nanoseconds(), settings, offer).map_err(|error| format!("{error}"))?;
         let connection = network.connect(control, now).map_err(|error| format!("{error}"))?;
         entry.phase = Phase::Leaving(Leaving { to: to.into(), in_doubt: false });
+        state.note(name, What::Leaving { to: Text::new(to) });
         Ok(Self {
             guest: name.into(),
             to: to.into(),
@@ -211,6 +212,7 @@ impl Outgoing {
             }
             Some(Ending::Stay(why)) => {
                 self.set_phase(state, Phase::Here);
+                state.note(&self.guest, What::Stays { why: Text::new(&why) });
                 // It may have come to an end meanwhile, when nobody looked because it was leaving.
                 guests::look_again(state, &self.guest);
                 self.standing = Standing::Stays(why);
@@ -280,6 +282,7 @@ impl Outgoing {
             SourceEvent::InDoubt { .. } => {
                 self.standing = Standing::InDoubt;
                 self.retry_at = now;
+                state.note(&self.guest, What::InDoubt { to: Text::new(&self.to) });
                 self.set_phase(state, Phase::Leaving(Leaving { to: self.to.clone(), in_doubt: true }));
                 log::warn!(
                     "guest {} is in doubt: {} was told to run it and has not answered; it stays paused here until \
@@ -293,6 +296,7 @@ impl Outgoing {
             SourceEvent::Forgotten => {
                 // No answer can follow: it is a person's to decide.
                 self.is_forgotten = true;
+                state.note(&self.guest, What::Forgotten { by: Text::new(&self.to) });
                 if let (Some(channel), Ok(network)) = (self.channel.take(), state.network.as_mut()) {
                     network.close(channel.connection, now);
                 }
@@ -311,6 +315,7 @@ impl Outgoing {
                 self.ending = Some(Ending::Free { paused_ns });
             }
             SourceEvent::Conflict => {
+                state.note(&self.guest, What::Conflict { with: Text::new(&self.to) });
                 log::error!("guest {} runs here AND on {}: stop one of them now", self.guest, self.to);
             }
         }
