@@ -81,7 +81,7 @@ pub fn micro_trials() -> Result<Vec<String>> {
 }
 
 /// How many of the micro guests' trials need several CPUs at least.
-const OF_SEVERAL_CPUS_AT_LEAST: usize = 24;
+const OF_SEVERAL_CPUS_AT_LEAST: usize = 35;
 
 /// As [`micro_trials`], those that need several CPUs: `test=smp` runs them.
 ///

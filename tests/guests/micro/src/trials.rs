@@ -33,7 +33,7 @@ mod x2apic;
 use crate::{asked::Asked, console::println, environment, trial::Trial};
 
 /// In an order in which a failure says most.
-const GROUPS: [&[Trial]; 32] = [
+const GROUPS: [&[Trial]; 34] = [
     cpuid::TRIALS,
     msr::TRIALS,
     exceptions::TRIALS,
@@ -61,6 +61,8 @@ const GROUPS: [&[Trial]; 32] = [
     smp::start::TRIALS,
     smp::messages::TRIALS,
     smp::devices::TRIALS,
+    smp::memory::TRIALS,
+    smp::state::TRIALS,
     isolation::TRIALS,
     // Behind all that could be upset by it.
     garbage::TRIALS,

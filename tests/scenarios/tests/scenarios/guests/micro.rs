@@ -134,7 +134,7 @@ fn what_is_typed_at_the_console_arrives() -> Result<()> {
 }
 
 /// Runs all trials for several CPUs in one guest with so many virtual CPUs.
-fn trials_of_several_cpus(host_cpus: u32, vcpus: u8) -> Result<()> {
+fn trials_of_several_cpus(host_cpus: u32, vcpus: u64) -> Result<()> {
     let mut bundle = Bundle::new();
     let mut guest = micro("smp", "test=smp")?;
     guest.processors.count = VcpuCount::new(vcpus)?;
