@@ -240,7 +240,17 @@ pub(crate) fn prepare(cpu: usize) {
             return;
         };
         (&raw mut (*at).gdt).write([
-            0, CODE_64, FLAT_DATA, CODE_32, CODE_16, DATA_16, low, high, USER_DATA, USER_CODE_64, ABSENT_DATA,
+            0,
+            CODE_64,
+            FLAT_DATA,
+            CODE_32,
+            CODE_16,
+            DATA_16,
+            low,
+            high,
+            USER_DATA,
+            USER_CODE_64,
+            ABSENT_DATA,
         ]);
     }
 }

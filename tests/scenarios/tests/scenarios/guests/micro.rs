@@ -5,9 +5,7 @@ use godwit_guest::description::VcpuCount;
 use godwit_lab::HostSpec;
 use godwit_scenarios::{
     ANSWER, ensure_says,
-    guests::{
-        Bundle, MICRO, description, ensure_passed, micro, micro_trials, micro_trials_of_several_cpus,
-    },
+    guests::{Bundle, MICRO, description, ensure_passed, micro, micro_trials, micro_trials_of_several_cpus},
     sized_spec, unwrapped,
 };
 

@@ -63,7 +63,8 @@ fn ticks_to(cpus: Cpus, to: u32, entry: u32, set: u32) -> Outcome {
     apic::route_to(TIMER_PIN, to, entry | u32::from(VECTOR));
     pit::start(pit::Mode::Periodic, (pit::HZ / 200) as u16);
     let is_in = |cpu: usize| set >> cpu & 1 != 0;
-    let came = wait(PATIENCE_MS, || cpus.all().filter(|cpu| is_in(*cpu)).all(|cpu| hits_on(cpu, VECTOR) >= 5));
+    let came =
+        wait(PATIENCE_MS, || cpus.all().filter(|cpu| is_in(*cpu)).all(|cpu| hits_on(cpu, VECTOR) >= 5));
     pit::stop();
     apic::route(TIMER_PIN, None);
     // What is on its way still comes.
@@ -81,7 +82,9 @@ fn timer_physical(_: &Asked<'_>) -> Outcome {
 fn timer_logical(_: &Asked<'_>) -> Outcome {
     while_listening(|cpus| {
         let everybody = (1 << cpus.count.min(8)) - 1;
-        [0b10, 0b11, everybody, everybody & !1].into_iter().try_for_each(|set| ticks_to(cpus, set, apic::LOGICAL, set))
+        [0b10, 0b11, everybody, everybody & !1]
+            .into_iter()
+            .try_for_each(|set| ticks_to(cpus, set, apic::LOGICAL, set))
     })
 }
 
@@ -110,7 +113,7 @@ fn serial(_: &Asked<'_>) -> Outcome {
 }
 
 fn start_timer(cpu: usize, periodic: bool, count: u32) {
-    apic::write(apic::LVT_TIMER, if periodic { apic::PERIODIC } else { 0 } | u32::from(OWN) + cpu as u32);
+    apic::write(apic::LVT_TIMER, if periodic { apic::PERIODIC } else { 0 } | (u32::from(OWN) + cpu as u32));
     apic::write(apic::INITIAL_COUNT, count);
 }
 

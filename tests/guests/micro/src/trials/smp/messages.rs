@@ -144,12 +144,7 @@ fn shorthands(_: &Asked<'_>) -> Outcome {
                 expected[cpu] += if cpu == 0 { to_self } else { to_others };
             }
             let came = cpus.wait_for(VECTOR, &expected);
-            check!(
-                came,
-                "by shorthand {}, came {:?}, expected {expected:?}",
-                what >> 18,
-                cpus.hits(VECTOR)
-            );
+            check!(came, "by shorthand {}, came {:?}, expected {expected:?}", what >> 18, cpus.hits(VECTOR));
         }
         // As a physical destination all ones are everybody.
         apic::send(0xff, VECTOR.into());

@@ -39,20 +39,8 @@ const LSTAR: u32 = 0xc000_0082;
 
 /// The register that was wrong, what it held and what it should have: by CPU.
 static WRONG: [[AtomicU64; 3]; MOST] = [const { [const { AtomicU64::new(0) }; 3] }; MOST];
-const NAMES: [&str; 12] = [
-    "",
-    "CR2",
-    "CR8",
-    "DR0",
-    "DR1",
-    "DR2",
-    "DR3",
-    "FS.base",
-    "GS.base",
-    "KernelGSbase",
-    "LSTAR",
-    "TSC_AUX",
-];
+const NAMES: [&str; 12] =
+    ["", "CR2", "CR8", "DR0", "DR1", "DR2", "DR3", "FS.base", "GS.base", "KernelGSbase", "LSTAR", "TSC_AUX"];
 
 fn has_tsc_aux() -> bool {
     cpuid(0x8000_0001, 0).edx & 1 << 27 != 0
@@ -152,7 +140,7 @@ fn keep_xmm(cpu: usize) {
     let at = XMM[cpu].get().cast::<u64>();
     for number in 0..32 {
         // SAFETY: each CPU has a page to itself; the first half is filled here.
-        unsafe { at.add(number).write((cpu as u64 + 1) << 40 | number as u64 + 1) };
+        unsafe { at.add(number).write(((cpu as u64 + 1) << 40) | (number as u64 + 1)) };
     }
     // SAFETY: the page holds both halves; CPUID changes the registers named, and all that is changed is named.
     unsafe {
@@ -303,7 +291,10 @@ fn own_page(_: &Asked<'_>) -> Outcome {
         check!(cpus.are_done(), "a CPU does not come to an end");
         for cpu in cpus.all() {
             let (held, expected) = (HELD[cpu].load(Ordering::SeqCst), PAGES[cpu].address() | 1);
-            check!(held == expected, "the clock's register of CPU {cpu} holds {held:#x}, expected {expected:#x}");
+            check!(
+                held == expected,
+                "the clock's register of CPU {cpu} holds {held:#x}, expected {expected:#x}"
+            );
             check!(clock::now_by(&PAGES[cpu]).is_some(), "the clock's page of CPU {cpu} is never complete");
         }
         Ok(())
