@@ -130,9 +130,12 @@ fn init(_: &Asked<'_>) -> Outcome {
                 !wait(5, || ROUNDS.load(Ordering::Relaxed) != rounds)
             };
             check!(wait(PATIENCE_MS, stands), "round {round}: INIT did not stop the CPU");
-            // NMIs and interrupts do not start it.
+            // Interrupts do not start it.
             apic::send(cpus::id(1), VECTOR.into());
-            check!(stands(), "round {round}: a CPU that waits for a start-up message goes on");
+            check!(
+                wait(PATIENCE_MS, stands),
+                "round {round}: a CPU that waits for a start-up message goes on"
+            );
             check!(cpus::begun(1) == before, "round {round}: INIT alone started the CPU");
             cpus::start_up(1, PAGE)?;
             // The second one is not for a running CPU.
