@@ -80,6 +80,23 @@ pub fn micro_trials() -> Result<Vec<String>> {
     Ok(trials)
 }
 
+/// How many of the micro guests' trials need several CPUs at least.
+const OF_SEVERAL_CPUS_AT_LEAST: usize = 35;
+
+/// As [`micro_trials`], those that need several CPUs: `test=smp` runs them.
+///
+/// # Errors
+/// As [`micro_trials`].
+pub fn micro_trials_of_several_cpus() -> Result<Vec<String>> {
+    let trials = godwit_lab::micro_trials_of_several_cpus(&micro_kernel()?)?;
+    ensure!(
+        trials.len() >= OF_SEVERAL_CPUS_AT_LEAST,
+        "{} trials, at least {OF_SEVERAL_CPUS_AT_LEAST} are expected: {trials:?}",
+        trials.len()
+    );
+    Ok(trials)
+}
+
 /// Fails unless a guest or a machine said that all of these passed and that none else ran.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ pub use guest_line::GuestLine;
 pub use host::{Exit, RunningHost};
 pub use lab::Lab;
 pub use memory_size::MemorySize;
-pub use micro::{MicroRun, Verdict, micro_trials, try_each};
+pub use micro::{MicroRun, Verdict, micro_trials, micro_trials_of_several_cpus, try_each};
 pub use network::{Drops, MAX_FRAME_BYTES, MacAddress, Port, PortCounters, Switch, Traffic};
 pub use raw_frames::{Block, RawFrames};
 pub use spec::{HostSpec, MachineKind, NetworkSpec, OnReset};

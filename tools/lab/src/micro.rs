@@ -8,6 +8,8 @@ use crate::{host::RunningHost, spec::HostSpec};
 
 /// How long a plain emulator may take.
 const PLAIN: Duration = Duration::from_secs(120);
+/// Behind the name of a trial for several CPUs.
+const SEVERAL: &str = " on several CPUs";
 /// Characters of trials that are asked for at a time: the guest keeps 512 bytes of its command line.
 const MOST_ASKED: usize = 480;
 
@@ -55,6 +57,8 @@ pub struct MicroRun {
     pub trials: Vec<(String, Verdict)>,
     /// Trials that come to an end by themselves, where the guest was asked for them.
     pub listed: Vec<String>,
+    /// The same of those that need several CPUs.
+    pub listed_of_several_cpus: Vec<String>,
     /// Every line of the guest's.
     pub said: Vec<String>,
     /// How it ended, where it or whoever ran it knows.
@@ -80,6 +84,9 @@ impl MicroRun {
             }
             match said.split_once(' ') {
                 Some((trial, "ok")) => run.trials.push((trial.to_owned(), Verdict::Passed)),
+                Some(("has", trial)) if trial.ends_with(SEVERAL) => {
+                    run.listed_of_several_cpus.push(trial.trim_end_matches(SEVERAL).to_owned());
+                }
                 // Behind the name of one that never ends there is more.
                 Some(("has", trial)) if !trial.contains(' ') => run.listed.push(trial.to_owned()),
                 Some((trial, why)) => {
@@ -131,6 +138,16 @@ impl MicroRun {
 pub fn micro_trials(kernel: &Path) -> Result<Vec<String>> {
     let trials = MicroRun::plain(kernel, "test=list")?.listed;
     ensure!(!trials.is_empty(), "{} knows no trials", kernel.display());
+    Ok(trials)
+}
+
+/// As [`micro_trials`], those that need several CPUs: `test=smp` runs them.
+///
+/// # Errors
+/// As [`micro_trials`].
+pub fn micro_trials_of_several_cpus(kernel: &Path) -> Result<Vec<String>> {
+    let trials = MicroRun::plain(kernel, "test=list")?.listed_of_several_cpus;
+    ensure!(!trials.is_empty(), "{} knows no trials for several CPUs", kernel.display());
     Ok(trials)
 }
 
@@ -194,8 +211,12 @@ mod tests {
         let panicked = MicroRun::read("micro panic: panicked at faults.rs:64:5:\nexception 6\n".lines());
         let panicked = panicked.or_ended("the machine was switched off").verdict("msr");
         assert_eq!(panicked.why(), "panic: panicked at faults.rs:64:5: exception 6");
-        let listed = MicroRun::read("micro has a-b\nmicro has spin without end\nmicro done: 0 ok".lines());
-        assert_eq!(listed.listed, ["a-b"]);
+        let listed = MicroRun::read(
+            "micro has a-b\nmicro has spin without end\nmicro has c on several CPUs\nmicro has d on several CPUs without end\n\
+            micro done: 0 ok"
+                .lines(),
+        );
+        assert_eq!((listed.listed, listed.listed_of_several_cpus), (vec!["a-b".into()], vec!["c".into()]));
     }
 
     #[test]

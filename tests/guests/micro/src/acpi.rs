@@ -1,6 +1,6 @@
 //! As much of ACPI as it takes to switch off and to tell the time: RSDP → FADT → PM1a control block and PM timer, and `_S5_`.
 
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use x86_64::instructions::{hlt, interrupts, port::Port};
 
@@ -13,12 +13,16 @@ static SLEEP_TYPE: AtomicU16 = AtomicU16::new(0);
 /// PM timer port.
 static TIMER: AtomicU16 = AtomicU16::new(0);
 
+/// The MADT, or 0.
+static MADT: AtomicU64 = AtomicU64::new(0);
+
 /// SLP_EN (ACPI 6.5, table 4.16).
 const SLEEP_ENABLE: u16 = 1 << 13;
 
 /// Finds the tables, from the loader's root pointer or where firmware puts it.
 pub(crate) fn find(rsdp: u64) {
     let rsdp = if rsdp != 0 { Some(rsdp) } else { search() };
+    MADT.store(rsdp.and_then(|rsdp| table(rsdp, *b"APIC")).unwrap_or(0), Ordering::Relaxed);
     let Some(fadt) = rsdp.and_then(|rsdp| table(rsdp, *b"FACP")) else {
         println!("micro found: no ACPI tables; the machine cannot be switched off");
         return;
@@ -52,6 +56,23 @@ pub(crate) fn power_off() -> ! {
     println!("micro found: the machine is still on after it was switched off");
     loop {
         hlt();
+    }
+}
+
+/// The ids of the local APICs that the MADT lists as enabled, in its order (ACPI 6.5, 5.2.12.2).
+pub(crate) fn local_apics(mut found: impl FnMut(u32)) {
+    let madt = MADT.load(Ordering::Relaxed);
+    if madt == 0 {
+        return;
+    }
+    let end = madt + u64::from(read::<u32>(madt + 4));
+    let mut entry = madt + 44;
+    while entry + 8 <= end {
+        let [kind, bytes, _, id] = read::<[u8; 4]>(entry);
+        if kind == 0 && read::<u32>(entry + 4) & 1 != 0 {
+            found(id.into());
+        }
+        entry += u64::from(bytes.max(2));
     }
 }
 

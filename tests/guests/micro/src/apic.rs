@@ -9,6 +9,8 @@ pub(crate) const ID: u64 = 0x20;
 pub(crate) const VERSION: u64 = 0x30;
 pub(crate) const TASK_PRIORITY: u64 = 0x80;
 const END: u64 = 0xb0;
+pub(crate) const LOGICAL_ID: u64 = 0xd0;
+const FORMAT: u64 = 0xe0;
 pub(crate) const SPURIOUS: u64 = 0xf0;
 /// The first of eight registers of interrupts in service, 16 bytes apart.
 const IN_SERVICE: u64 = 0x100;
@@ -34,6 +36,17 @@ pub(crate) const TSC_DEADLINE: u32 = 2 << 17;
 const EXTERNAL: u32 = 7 << 8;
 /// Commands: an NMI.
 pub(crate) const NMI: u32 = 4 << 8;
+/// Commands: INIT.
+pub(crate) const INIT: u32 = 5 << 8;
+/// Commands: start up, with the page's number in place of the vector.
+pub(crate) const START_UP: u32 = 6 << 8;
+/// Commands and redirection entries: to one of those addressed.
+pub(crate) const LOWEST_PRIORITY: u32 = 1 << 8;
+/// Commands and redirection entries: the destination is a set.
+pub(crate) const LOGICAL: u32 = 1 << 11;
+/// Commands: the destination is everybody, or everybody else.
+pub(crate) const EVERYBODY: u32 = 2 << 18;
+pub(crate) const OTHERS: u32 = 3 << 18;
 /// Commands: to this CPU.
 pub(crate) const SELF: u32 = 1 << 18;
 
@@ -68,6 +81,18 @@ pub(crate) fn send_to_self(what: u32) {
     write(COMMAND_LOW, SELF | 1 << 14 | what);
 }
 
+/// Sends a command to where its high half says, in 8 bits.
+pub(crate) fn send(to: u32, what: u32) {
+    write(COMMAND_HIGH, to << 24);
+    write(COMMAND_LOW, 1 << 14 | what);
+}
+
+/// Joins the sets that name `bit`, in the flat format.
+pub(crate) fn join(bit: usize) {
+    write(FORMAT, u32::MAX);
+    write(LOGICAL_ID, if bit < 8 { 1 << (24 + bit) } else { 0 });
+}
+
 /// Whether an interrupt is requested, and whether it is in service.
 pub(crate) fn state_of(vector: u8) -> (bool, bool) {
     let word = |first: u64| read(first + u64::from(vector >> 5) * 16) >> (vector & 31) & 1 != 0;
@@ -94,6 +119,12 @@ pub(crate) fn io_write(register: u32, value: u32) {
 pub(crate) fn route(pin: u32, vector: Option<u8>) {
     io_write(0x10 + pin * 2 + 1, read(ID) & 0xff00_0000);
     io_write(0x10 + pin * 2, vector.map_or(MASKED, u32::from));
+}
+
+/// Leads a pin by this entry to CPUs by id, or by set where the entry says so.
+pub(crate) fn route_to(pin: u32, to: u32, entry: u32) {
+    io_write(0x10 + pin * 2 + 1, to << 24);
+    io_write(0x10 + pin * 2, entry);
 }
 
 /// Redirection entries: level triggered.

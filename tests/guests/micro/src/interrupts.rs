@@ -12,14 +12,14 @@ use x86_64::{
         segmentation::{CS, Segment},
         tables::load_tss,
     },
-    registers::control::Cr2,
+    registers::{control::Cr2, model_specific::Msr},
     structures::{
         gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector},
         tss::TaskStateSegment,
     },
 };
 
-use crate::{apic, faults, pic, single::Single};
+use crate::{apic, cpus::MOST, faults, pic, single::Single};
 
 /// Selectors, as `mode_switch` counts on them.
 const CODE_64: u64 = 0x00af_9b00_0000_ffff;
@@ -51,6 +51,7 @@ struct Gate {
 const GATE_PRESENT: u64 = 1 << 47;
 
 const STACK_BYTES: usize = 16 << 10;
+const OTHER_STACK_BYTES: usize = 8 << 10;
 /// Stacks by use, so that a fault inside a handler of another kind finds its own: compiled code uses the red zone, so no
 /// gate may stay on the interrupted stack.
 static STACKS: [Single<[u8; STACK_BYTES]>; 6] = [const { Single::new([0; STACK_BYTES]) }; 6];
@@ -61,8 +62,24 @@ static GATES: Single<[Gate; 256]> = Single::new([Gate { low: 0, high: 0 }; 256])
 static TSS: Once<TaskStateSegment> = Once::new();
 static GDT: Once<GlobalDescriptorTable<16>> = Once::new();
 
-/// How often each vector came.
-static HITS: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
+/// Tables and stacks of each CPU but the first.
+static OTHERS: [Single<Tables>; MOST - 1] = [const { Single::new(Tables::EMPTY) }; MOST - 1];
+
+/// A CPU's own tables, and stacks by use.
+#[repr(C)]
+struct Tables {
+    stacks: [[u8; OTHER_STACK_BYTES]; 6],
+    task: TaskStateSegment,
+    gdt: [u64; 11],
+}
+
+impl Tables {
+    const EMPTY: Self =
+        Self { stacks: [[0; OTHER_STACK_BYTES]; 6], task: TaskStateSegment::new(), gdt: [0; 11] };
+}
+
+/// How often each vector came to each CPU.
+static HITS: [[AtomicU64; 256]; MOST] = [const { [const { AtomicU64::new(0) }; 256] }; MOST];
 /// Who wants to hear that an interrupt ended.
 static CONTROLLER: AtomicU8 = AtomicU8::new(Controller::None as u8);
 
@@ -79,6 +96,8 @@ pub(crate) enum Controller {
     None,
     Pic,
     Apic,
+    /// By its register in x2APIC mode.
+    X2Apic,
 }
 
 /// Registers at the moment of an interrupt, as the entries push them.
@@ -202,6 +221,62 @@ pub(crate) fn start() {
     load_idt(256 * 16 - 1);
 }
 
+/// Lays out the tables of another CPU, which must not be running.
+pub(crate) fn prepare(cpu: usize) {
+    let Some(tables) = cpu.checked_sub(1).and_then(|other| OTHERS.get(other)) else { return };
+    let mut task = TaskStateSegment::new();
+    let mut tops = task.interrupt_stack_table;
+    for (number, slot) in tops.iter_mut().enumerate().take(6) {
+        *slot = VirtAddr::new(tables.address() + ((number + 1) * OTHER_STACK_BYTES) as u64);
+    }
+    task.interrupt_stack_table = tops;
+    let at = tables.get();
+    // SAFETY: the tables are for a CPU that does not run, and only the CPU that booted calls this. A new descriptor each time:
+    // loading it marks it as busy.
+    unsafe {
+        (&raw mut (*at).task).write(task);
+        let Descriptor::SystemSegment(low, high) = Descriptor::tss_segment_unchecked(&raw const (*at).task)
+        else {
+            return;
+        };
+        (&raw mut (*at).gdt).write([
+            0,
+            CODE_64,
+            FLAT_DATA,
+            CODE_32,
+            CODE_16,
+            DATA_16,
+            low,
+            high,
+            USER_DATA,
+            USER_CODE_64,
+            ABSENT_DATA,
+        ]);
+    }
+}
+
+/// Loads what [`prepare`] laid out, on that CPU.
+pub(crate) fn load(cpu: usize) {
+    let Some(tables) = cpu.checked_sub(1).and_then(|other| OTHERS.get(other)) else { return };
+    let selector = |index| SegmentSelector::new(index, x86_64::PrivilegeLevel::Ring0);
+    // SAFETY: the table is whole and lives for ever: 1 is 64-bit code and 6 the task state segment.
+    unsafe {
+        let base = VirtAddr::new((&raw const (*tables.get()).gdt).addr() as u64);
+        let limit = (size_of::<[u64; 11]>() - 1) as u16;
+        x86_64::instructions::tables::lgdt(&x86_64::structures::DescriptorTablePointer { limit, base });
+        CS::set_reg(selector(1));
+        load_tss(selector(6));
+    }
+    load_idt(256 * 16 - 1);
+}
+
+/// The CPU whose stack for interrupts an address is on; the first has all that is not another's.
+pub(crate) fn whose_stack(address: u64) -> usize {
+    let first = OTHERS[0].address();
+    let other = address.checked_sub(first).map(|offset| offset as usize / size_of::<Single<Tables>>());
+    other.filter(|other| *other < MOST - 1).map_or(0, |other| other + 1)
+}
+
 /// Loads the interrupt descriptor table with this limit.
 pub(crate) fn load_idt(limit: u16) {
     let table = x86_64::structures::DescriptorTablePointer { limit, base: VirtAddr::new(GATES.address()) };
@@ -262,7 +337,8 @@ fn write_gate(vector: u8, stack: u64, flags: u64) {
 #[unsafe(no_mangle)]
 extern "C" fn micro_interrupt(frame: &mut Frame) {
     let vector = frame.vector as u8;
-    HITS[usize::from(vector)].fetch_add(1, Ordering::Relaxed);
+    let cpu = whose_stack(core::ptr::from_ref(frame).addr() as u64);
+    HITS[cpu][usize::from(vector)].fetch_add(1, Ordering::SeqCst);
     if vector < 32 && vector != 2 {
         faults::arrived(frame, Cr2::read_raw());
         return;
@@ -277,6 +353,10 @@ extern "C" fn micro_interrupt(frame: &mut Frame) {
         match CONTROLLER.load(Ordering::Relaxed) {
             controller if controller == Controller::Pic as u8 => pic::end_of_interrupt(vector),
             controller if controller == Controller::Apic as u8 => apic::end_of_interrupt(),
+            controller if controller == Controller::X2Apic as u8 => {
+                // SAFETY: whoever chose this has entered the mode that has the register.
+                unsafe { Msr::new(0x80b).write(0) };
+            }
             _ => {}
         }
     }
@@ -291,17 +371,22 @@ pub(crate) fn handle_with(handler: Option<Handler>) {
 /// Says who hears of the end of interrupts from now on, and forgets what came.
 pub(crate) fn expect_from(controller: Controller) {
     CONTROLLER.store(controller as u8, Ordering::Relaxed);
-    for hits in &HITS {
+    for hits in HITS.iter().flatten() {
         hits.store(0, Ordering::Relaxed);
     }
 }
 
-/// How often a vector came since [`expect_from`].
+/// How often a vector came to the first CPU since [`expect_from`].
 pub(crate) fn hits(vector: u8) -> u64 {
-    HITS[usize::from(vector)].load(Ordering::Relaxed)
+    hits_on(0, vector)
+}
+
+/// As [`hits`], of any CPU.
+pub(crate) fn hits_on(cpu: usize, vector: u8) -> u64 {
+    HITS[cpu][usize::from(vector)].load(Ordering::SeqCst)
 }
 
 /// The counter behind [`hits`], for assembly.
 pub(crate) fn counter(vector: u8) -> *const u64 {
-    HITS[usize::from(vector)].as_ptr()
+    HITS[0][usize::from(vector)].as_ptr()
 }

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! test=ud2-gives-ud,memory    these trials, in this order; `all` for every one that comes to an end (the default)
-//! test=list                   the names of all: `micro has NAME`, or `micro has NAME without end`
+//! test=smp                    every one for several CPUs that comes to an end; on one CPU each says `found: one CPU` and passes
+//! test=list                   the names of all: `micro has NAME`, and behind it ` on several CPUs`, ` without end`
 //! ```
 //!
 //! Each trial says one of
@@ -27,6 +28,7 @@
 //! | `clock`, `registers`, `memory`, `heartbeat` | clocks never go back; no register and no page is lost; RAM is zero at start |
 //! | `isolation`, `garbage` | every port, all space beyond RAM, random writes to every device |
 //! | `ending` | power-off, resets, and what the host has to stop |
+//! | `smp` | several CPUs: start and INIT, messages, who hears devices, memory order, clocks, registers, ends |
 //! | `count` | how much of a processor it has |
 //!
 //! It runs under any hypervisor and under plain emulators, whose processors are sometimes more lenient than the
@@ -42,6 +44,7 @@ mod apic;
 mod asked;
 mod compatibility;
 mod console;
+mod cpus;
 mod environment;
 mod faults;
 mod interrupts;

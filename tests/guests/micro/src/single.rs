@@ -1,4 +1,4 @@
-//! Memory that the machine and this one CPU share.
+//! Memory that the machine shares with a CPU.
 
 use core::cell::UnsafeCell;
 
@@ -6,7 +6,7 @@ use core::cell::UnsafeCell;
 #[repr(C, align(4096))]
 pub(crate) struct Single<T>(UnsafeCell<T>);
 
-// SAFETY: the guest has one CPU, and interrupt handlers touch none of these.
+// SAFETY: one CPU alone reaches each of these, or several of them as their trial arranges it; interrupt handlers touch none.
 unsafe impl<T> Sync for Single<T> {}
 
 impl<T> Single<T> {

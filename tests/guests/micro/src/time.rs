@@ -48,12 +48,17 @@ fn timer() -> u32 {
     unsafe { Port::<u32>::new(port).read() }
 }
 
+/// TSC ticks between two looks at the ACPI timer.
+const LOOKS_TICKS: u64 = 50_000;
+
 /// Waits until `is_so`, `milliseconds` at most; says whether it came.
 pub(crate) fn wait(milliseconds: u64, mut is_so: impl FnMut() -> bool) -> bool {
     let mut watch = Stopwatch::start();
     loop {
-        // Most looks need no exit, so that interrupts arrive in guest code as well.
-        for _ in 0..1000 {
+        // Most looks need no exit, so that interrupts arrive in guest code as well. Where PAUSE makes way for another CPU there are few
+        // looks in a while.
+        let begin = tsc();
+        while tsc().wrapping_sub(begin) < LOOKS_TICKS {
             if is_so() {
                 return true;
             }

@@ -13,6 +13,8 @@ pub(crate) struct Trial {
     pub(crate) run: fn(&Asked<'_>) -> Outcome,
     /// Whether it comes to an end, so that others can follow.
     pub(crate) ends: bool,
+    /// Whether it needs several CPUs.
+    pub(crate) several: bool,
 }
 
 /// The trial failed, and has said why.
@@ -26,12 +28,17 @@ static CURRENT: AtomicPtr<Trial> = AtomicPtr::new(core::ptr::null_mut());
 impl Trial {
     /// One that comes to an end.
     pub(crate) const fn new(name: &'static str, run: fn(&Asked<'_>) -> Outcome) -> Self {
-        Self { name, run, ends: true }
+        Self { name, run, ends: true, several: false }
     }
 
     /// One that does not.
     pub(crate) const fn endless(name: &'static str, run: fn(&Asked<'_>) -> Outcome) -> Self {
-        Self { name, run, ends: false }
+        Self { name, run, ends: false, several: false }
+    }
+
+    /// It needs several CPUs.
+    pub(crate) const fn of_several_cpus(self) -> Self {
+        Self { several: true, ..self }
     }
 
     /// Runs it; says whether it passed.

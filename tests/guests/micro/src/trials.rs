@@ -26,13 +26,14 @@ mod port_strings;
 mod ports;
 mod registers;
 mod serial;
+mod smp;
 mod timers;
 mod x2apic;
 
 use crate::{asked::Asked, console::println, environment, trial::Trial};
 
 /// In an order in which a failure says most.
-const GROUPS: [&[Trial]; 28] = [
+const GROUPS: &[&[Trial]] = &[
     cpuid::TRIALS,
     msr::TRIALS,
     exceptions::TRIALS,
@@ -57,10 +58,16 @@ const GROUPS: [&[Trial]; 28] = [
     registers::TRIALS,
     memory::TRIALS,
     heartbeat::TRIALS,
+    smp::start::TRIALS,
+    smp::messages::TRIALS,
+    smp::devices::TRIALS,
+    smp::memory::TRIALS,
+    smp::state::TRIALS,
     isolation::TRIALS,
     // Behind all that could be upset by it.
     garbage::TRIALS,
     ending::TRIALS,
+    smp::ending::TRIALS,
     count::TRIALS,
 ];
 
@@ -79,7 +86,7 @@ pub(crate) fn run(asked: &Asked<'_>) {
         }
         let mut known = false;
         for trial in trials() {
-            if name == trial.name || (name == "all" && trial.ends) {
+            if is_asked(trial, name) {
                 known = true;
                 if trial.carry_out(asked) { passed += 1 } else { failed += 1 }
             }
@@ -92,9 +99,19 @@ pub(crate) fn run(asked: &Asked<'_>) {
     println!("micro done: {passed} ok, {failed} failed");
 }
 
+/// `all` and `smp` are for those that come to an end, on one CPU and on several.
+fn is_asked(trial: &Trial, name: &str) -> bool {
+    match name {
+        "all" => trial.ends && !trial.several,
+        "smp" => trial.ends && trial.several,
+        _ => name == trial.name,
+    }
+}
+
 /// Says every trial's name, so that nobody else has to keep a list of them.
 fn list() {
     for trial in trials() {
-        println!("micro has {}{}", trial.name, if trial.ends { "" } else { " without end" });
+        let several = if trial.several { " on several CPUs" } else { "" };
+        println!("micro has {}{several}{}", trial.name, if trial.ends { "" } else { " without end" });
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use godwit_lab::{HostSpec, MachineKind, RunningHost};
-use godwit_scenarios::guests::{ensure_passed, micro_kernel, micro_trials};
+use godwit_scenarios::guests::{ensure_passed, micro_kernel, micro_trials, micro_trials_of_several_cpus};
 
 /// How long all trials together may take.
 const TRIALS: Duration = Duration::from_secs(120);
@@ -41,6 +41,22 @@ fn every_trial_passes_on_both_mainboards() -> Result<()> {
 #[test]
 fn every_trial_passes_on_a_small_machine() -> Result<()> {
     all_pass(&HostSpec { memory: "16MiB".parse()?, cpu_model: "qemu64".into(), ..micro("all")? })
+}
+
+#[test]
+fn every_trial_for_several_cpus_passes() -> Result<()> {
+    let printed = run(&HostSpec { cpus: 4, ..micro("smp")? })?;
+    ensure!(!printed.contains("found: one CPU"), "the machine has one CPU:\n{printed}");
+    ensure_passed(&printed, &micro_trials_of_several_cpus()?)
+}
+
+#[test]
+fn trials_for_several_cpus_say_that_there_is_one() -> Result<()> {
+    let trials = micro_trials_of_several_cpus()?;
+    let printed = run(&HostSpec { cpus: 1, ..micro("smp")? })?;
+    let said = printed.matches("found: one CPU").count();
+    ensure!(said == trials.len(), "{said} of {} trials say it:\n{printed}", trials.len());
+    ensure_passed(&printed, &trials)
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::{
 
 const TIME_STAMP: u32 = 0x10;
 const WALL_CLOCK: u32 = 0x4b56_4d00;
-const SYSTEM_TIME: u32 = 0x4b56_4d01;
+pub(super) const SYSTEM_TIME: u32 = 0x4b56_4d01;
 /// Leaf 0x40000001, EAX: the two registers above exist.
 const CLOCK_SOURCE_2: u32 = 1 << 3;
 /// 2020-01-01, in seconds since 1970: the wall clock is at least as late.
@@ -56,7 +56,7 @@ pub(super) const TRIALS: &[Trial] = &[
 ];
 
 /// Whether KVM's clock is offered; says so where it is not.
-fn is_offered() -> bool {
+pub(super) fn is_offered() -> bool {
     let offered = environment::get().is_strict() && cpuid(0x4000_0001, 0).eax & CLOCK_SOURCE_2 != 0;
     if !offered {
         found!("KVM's clock is not offered");
@@ -224,11 +224,16 @@ fn tsc_over_halts(_: &Asked<'_>) -> Outcome {
     Ok(())
 }
 
-/// Nanoseconds by the page. The version is odd while the host writes it, and another one afterwards.
+/// Nanoseconds by the page.
 fn now() -> Result<u64, crate::trial::Failed> {
+    now_by(&PAGE).ok_or_else(|| crate::trial::failed(format_args!("the clock's page is never complete")))
+}
+
+/// Nanoseconds by the page of the CPU that asks. The version is odd while the host writes it, and another one afterwards.
+pub(super) fn now_by(page: &Single<[u64; 512]>) -> Option<u64> {
     for _ in 0..1000 {
-        let at = PAGE.get().cast::<TimeInfo>();
-        // SAFETY: the page is this trial's; the host writes it only while this CPU does not run.
+        let at = page.get().cast::<TimeInfo>();
+        // SAFETY: the page is a trial's; a version that stays and is even says that it was read whole.
         let info = unsafe { at.read_volatile() };
         fence(Ordering::SeqCst);
         // SAFETY: as above.
@@ -237,8 +242,8 @@ fn now() -> Result<u64, crate::trial::Failed> {
             let ticks = tsc().wrapping_sub(info.tsc_timestamp);
             let shifted = if info.shift < 0 { ticks >> -info.shift } else { ticks << info.shift };
             let ns = ((u128::from(shifted) * u128::from(info.multiplier)) >> 32) as u64;
-            return Ok(info.system_time_ns.wrapping_add(ns));
+            return Some(info.system_time_ns.wrapping_add(ns));
         }
     }
-    Err(crate::trial::failed(format_args!("the clock's page is never complete")))
+    None
 }

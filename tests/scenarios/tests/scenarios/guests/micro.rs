@@ -1,10 +1,11 @@
 //! The micro guests under Godwit: each tries one thing of the virtual machine.
 
 use anyhow::{Context, Result, ensure};
+use godwit_guest::description::VcpuCount;
 use godwit_lab::HostSpec;
 use godwit_scenarios::{
     ANSWER, ensure_says,
-    guests::{Bundle, MICRO, description, ensure_passed, micro, micro_trials},
+    guests::{Bundle, MICRO, description, ensure_passed, micro, micro_trials, micro_trials_of_several_cpus},
     sized_spec, unwrapped,
 };
 
@@ -127,5 +128,48 @@ fn what_is_typed_at_the_console_arrives() -> Result<()> {
     host.expect("micro echo ok", ANSWER)?;
     let said = host.wait_prompt(ANSWER)?;
     ensure!(said.contains("echo: it switched itself off"), "{said}");
+    Ok(())
+}
+
+/// Runs all trials for several CPUs in one guest with so many virtual CPUs.
+fn trials_of_several_cpus(host_cpus: u32, vcpus: u64) -> Result<()> {
+    let mut bundle = Bundle::new();
+    let mut guest = micro("smp", "test=smp")?;
+    guest.processors.count = VcpuCount::new(vcpus)?;
+    bundle.micro(guest)?;
+    let host = bundle.boot(&sized_spec("micro", host_cpus, "128MiB")?)?;
+    host.start("smp")?;
+    let said = host.console_to_the_end("smp", MICRO)?;
+    ensure!(!said.contains("found: one CPU"), "the guest finds one CPU:\n{said}");
+    ensure_passed(&said, &micro_trials_of_several_cpus()?)
+}
+
+#[test]
+fn trials_for_several_cpus_pass_on_twice_as_many_as_the_host_has() -> Result<()> {
+    trials_of_several_cpus(2, 4)
+}
+
+#[test]
+fn trials_for_several_cpus_pass_while_two_share_one_of_the_host() -> Result<()> {
+    trials_of_several_cpus(1, 2)
+}
+
+#[test]
+fn another_cpu_than_the_first_ends_its_guest() -> Result<()> {
+    let ends = [
+        ("smp-power-off-by-another-cpu", "switched itself off"),
+        ("smp-triple-fault-of-another-cpu", "stopped: triple fault at 0x"),
+    ];
+    let mut bundle = Bundle::new();
+    for (trial, _) in ends {
+        let mut guest = micro(trial, &format!("test={trial}"))?;
+        guest.processors.count = VcpuCount::new(3)?;
+        bundle.micro(guest)?;
+    }
+    let host = bundle.boot(&sized_spec("ends", 2, "128MiB")?)?;
+    for (trial, end) in ends {
+        host.start(trial)?;
+        host.has_said(&format!("guest {trial} {end}"), MICRO)?;
+    }
     Ok(())
 }
