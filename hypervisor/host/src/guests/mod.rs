@@ -3,11 +3,12 @@
 //! The virtual CPUs of a guest that has memory are with the scheduler ([`GuestTable`]). Each host CPU's loop runs one after the other
 //! ([`mod@slice`]) and carries out what they stop for ([`exits`], [`instructions`]); whoever else wants one takes it between two
 //! exits ([`Vcpu::take`]). The first CPU knows every guest by name ([`roster`]), starts them ([`start`]) and looks after
-//! those that came to an end ([`turn`]).
+//! those that came to an end ([`turn`]). [`tracking`] finds out what a running guest writes.
 
 mod clock;
 mod console;
 mod counters;
+mod epoch;
 mod exits;
 mod files;
 pub(crate) mod fit;
@@ -15,7 +16,9 @@ mod guest;
 mod host_cpuid;
 mod instructions;
 mod life;
+mod marks;
 mod memory;
+mod paging;
 mod ram;
 pub(crate) mod report;
 mod roster;
@@ -23,6 +26,7 @@ mod slice;
 mod start;
 mod table;
 mod tables;
+mod tracking;
 mod vcpu;
 mod watch;
 
@@ -33,6 +37,8 @@ pub(crate) use guest::Parts;
 pub use guest::{Guest, TrustDomain};
 pub(crate) use host_cpuid::HostLeaves;
 pub use life::{End, Life, RunState};
+pub use marks::WriteMarks;
+pub use paging::{Paging, Tables};
 pub use ram::{Door, Ram, Segment};
 pub use roster::{Entry, Leaving, Origin, Phase, Roster};
 pub(crate) use slice::move_output;

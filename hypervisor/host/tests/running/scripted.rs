@@ -6,10 +6,14 @@ use godwit_guest::{
     vcpu::{Event, Exit, Reason, StateError, SystemState, VirtualCpu, Window},
 };
 
+use crate::writer::{Act, Writer};
+
 /// Runs from one letter to the next.
 const RUNS_PER_LETTER: u64 = 4;
 /// Runs from one PAUSE that counts, and one RDTSCP behind it, to the next.
 const RUNS_PER_PAUSE: u64 = 64;
+/// Where a guest says which page its clock is to be shown in; bit 0 switches it on.
+const CLOCK_MSR: u64 = 0x4b56_4d01;
 /// COM1's data register.
 const COM1: u16 = 0x3f8;
 /// The ACPI control register that the tables name, and what switches the machine off there: SLP_TYP 5 and SLP_EN.
@@ -27,12 +31,18 @@ pub(crate) struct ScriptedCpu {
     tsc_offset: u64,
     last_run: Option<u64>,
     pauses: bool,
+    writer: Option<Writer>,
 }
 
 impl ScriptedCpu {
     /// One that switches its machine off in that run.
     pub(crate) fn until(last_run: Option<u64>) -> Self {
         Self { last_run, ..Self::default() }
+    }
+
+    /// One that writes to its memory.
+    pub(crate) fn writing(writer: Writer) -> Self {
+        Self { writer: Some(writer), ..Self::default() }
     }
 
     /// One that also stops for what needs nothing but to go on.
@@ -59,11 +69,25 @@ impl VirtualCpu for ScriptedCpu {
         Ok(())
     }
 
-    fn run(&mut self, _: HostFrame) -> Exit {
+    fn run(&mut self, tables: HostFrame) -> Exit {
         let registers = &mut self.state.registers;
         let runs = registers.get(General::R15) + 1;
         registers.set(General::R15, runs);
         let mut exit = Exit { reason: Reason::Host, next_rip: None, instruction: None };
+        if let Some(writer) = &mut self.writer {
+            match writer.next(tables) {
+                Some(Err(fault)) => exit.reason = Reason::NestedFault(fault),
+                Some(Ok(Act::AskForClock(frame))) => {
+                    registers.set(General::Rcx, CLOCK_MSR);
+                    registers.set(General::Rax, frame << 12 | 1);
+                    registers.set(General::Rdx, 0);
+                    exit.reason = Reason::WriteMsr;
+                    exit.next_rip = Some(registers.rip);
+                }
+                Some(Ok(Act::Write(_))) | None => {}
+            }
+            return exit;
+        }
         match runs % RUNS_PER_PAUSE {
             _ if !self.pauses => {}
             1 => exit = Exit { reason: Reason::Pause, next_rip: Some(registers.rip), instruction: None },
@@ -85,7 +109,11 @@ impl VirtualCpu for ScriptedCpu {
         exit
     }
 
-    fn flush_tables(&mut self) {}
+    fn flush_tables(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.flush();
+        }
+    }
 
     fn inject(&mut self, _: Event) {}
 

@@ -10,6 +10,7 @@ mod power;
 mod selftest;
 mod send;
 mod show;
+mod tracking;
 
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
@@ -62,7 +63,7 @@ pub(super) struct Command {
 }
 
 /// Every command, in the order in which help lists them.
-pub(super) static COMMANDS: [Command; 24] = [
+pub(super) static COMMANDS: [Command; 25] = [
     Command {
         name: "help",
         usage: "[COMMAND]",
@@ -184,6 +185,15 @@ pub(super) static COMMANDS: [Command; 24] = [
                   the move off, and the guest stays, until the other host was told to run it.",
         words: Words::Guests,
         run: send::send,
+    },
+    Command {
+        name: "tracking",
+        usage: "NAME [on|off|raw]",
+        about: "which memory a running guest writes",
+        details: "\"on\" begins to track its writes, and \"off\" ends that. Without either: the frames that were written since the \
+                  last look, or since tracking began. \"raw\" writes the same for programs.",
+        words: Words::Guests,
+        run: tracking::tracking,
     },
     Command {
         name: "network",
