@@ -190,8 +190,8 @@ fn tracking_can_be_asked_for_in_any_order_and_the_guest_goes_on() {
         ("tracking web-1 on", "web-1: its writes are tracked already"),
         ("tracking web-1", "0 frames of web-1 were written since the last look, 0 B"),
         ("tracking wbe-1", "did you mean \"web-1\"?"),
-        ("tracking", "expected \"tracking NAME [on|off|raw]\""),
-        ("tracking web-1 maybe", "expected \"tracking NAME [on|off|raw]\""),
+        ("tracking", "expected \"tracking NAME [on|off]\""),
+        ("tracking web-1 maybe", "expected \"tracking NAME [on|off]\""),
     ] {
         let said = bed.ask(command);
         assert!(said.contains(part), "\"{command}\" says {said}");

@@ -27,7 +27,7 @@
 //! | `clock`, `registers`, `memory`, `heartbeat` | clocks never go back; no register and no page is lost; RAM is zero at start |
 //! | `isolation`, `garbage` | every port, all space beyond RAM, random writes to every device |
 //! | `ending` | power-off, resets, and what the host has to stop |
-//! | `count` | how much of a processor it has |
+//! | `count`, `writes` | how much of a processor it has; frames that are written one after the other |
 //!
 //! It runs under any hypervisor and under plain emulators, whose processors are sometimes more lenient than the
 //! architecture: what such a machine does differently is printed as found, while under KVM's signature (which Godwit carries) it fails.
@@ -51,6 +51,7 @@ mod memory_functions;
 mod mode_switch;
 mod pic;
 mod pit;
+mod processors;
 mod rtc;
 mod single;
 mod start;

@@ -6,7 +6,8 @@ use core::cell::UnsafeCell;
 #[repr(C, align(4096))]
 pub(crate) struct Single<T>(UnsafeCell<T>);
 
-// SAFETY: the guest has one CPU, and interrupt handlers touch none of these.
+// SAFETY: the guest has one CPU (the one that `processors` starts has its stack here and touches nothing else of it), and interrupt
+// handlers touch none of these.
 unsafe impl<T> Sync for Single<T> {}
 
 impl<T> Single<T> {

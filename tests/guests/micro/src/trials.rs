@@ -27,12 +27,13 @@ mod ports;
 mod registers;
 mod serial;
 mod timers;
+mod writes;
 mod x2apic;
 
 use crate::{asked::Asked, console::println, environment, trial::Trial};
 
 /// In an order in which a failure says most.
-const GROUPS: [&[Trial]; 27] = [
+const GROUPS: [&[Trial]; 29] = [
     cpuid::TRIALS,
     msr::TRIALS,
     exceptions::TRIALS,
@@ -62,6 +63,7 @@ const GROUPS: [&[Trial]; 27] = [
     garbage::TRIALS,
     ending::TRIALS,
     count::TRIALS,
+    writes::TRIALS,
 ];
 
 fn trials() -> impl Iterator<Item = &'static Trial> {

@@ -6,7 +6,7 @@ use super::{COMMANDS, Outcome, command_names, find, unknown};
 use crate::{banner::layout::paragraph, console::Console, state::HostState};
 
 /// Columns for the longest command and its usage.
-const USAGE_COLUMNS: usize = 26;
+const USAGE_COLUMNS: usize = 24;
 
 pub(super) fn help<'a, 'm>(
     _state: &mut HostState<'a, 'm>,

@@ -188,7 +188,7 @@ pub(super) static COMMANDS: [Command; 25] = [
     },
     Command {
         name: "tracking",
-        usage: "NAME [on|off|raw]",
+        usage: "NAME [on|off]",
         about: "which memory a running guest writes",
         details: "\"on\" begins to track its writes, and \"off\" ends that. Without either: the frames that were written since the \
                   last look, or since tracking began. \"raw\" writes the same for programs.",
