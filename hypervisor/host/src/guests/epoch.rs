@@ -52,3 +52,47 @@ impl Entered {
         (1..epoch).contains(&self.0.load(Ordering::SeqCst))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, AtomicU64, Ordering},
+        thread,
+    };
+
+    use super::{Entered, Epoch};
+
+    /// Two CPUs enter and leave; each says which tables it uses in there. What is done after a shoot-down finds nobody who uses older
+    /// ones.
+    #[test]
+    fn nobody_uses_what_was_shot_down() {
+        const ROUNDS: u64 = 20_000;
+        let (epoch, tables, is_over) = (Epoch::new(), AtomicU64::new(1), AtomicBool::new(false));
+        let cpus = [(); 2].map(|()| (Entered::default(), AtomicU64::new(0)));
+        thread::scope(|scope| {
+            for (entered, used) in &cpus {
+                let (epoch, tables, is_over) = (&epoch, &tables, &is_over);
+                scope.spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        entered.enter(epoch);
+                        used.store(tables.load(Ordering::Relaxed), Ordering::Relaxed);
+                        used.store(0, Ordering::Relaxed);
+                        entered.leave();
+                    }
+                });
+            }
+            for round in 2..ROUNDS {
+                tables.store(round, Ordering::Relaxed);
+                let raised = epoch.raise();
+                for (entered, used) in &cpus {
+                    while entered.is_before(raised) {
+                        thread::yield_now();
+                    }
+                    let used = used.load(Ordering::Relaxed);
+                    assert!(used == 0 || used >= round, "tables {used} are used in round {round}");
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+    }
+}

@@ -1,6 +1,6 @@
 //! A guest's RAM: which frame runs back which of its addresses.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use godwit_frames::{CpuFrames, FRAME_BYTES, FrameRun};
 use godwit_guest::{GuestAddress, GuestFrame, GuestMemory, NotRam};
@@ -29,7 +29,7 @@ impl Segment {
 #[derive(Debug, Default)]
 pub struct Ram {
     segments: Vec<Segment>,
-    marks: WriteMarks,
+    marks: Box<WriteMarks>,
 }
 
 impl Ram {

@@ -114,7 +114,7 @@ impl Runner {
             if look {
                 let priority = core.cpu.task_priority();
                 guest.with_board(scene, Some(vcpu.index), |board| {
-                    board.set_task_priority(vcpu.index, priority)
+                    board.set_task_priority(vcpu.index, priority);
                 });
             }
             let next = exits::serve(scene, guest, vcpu.index, core, &exit);
