@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{guests::ConsoleHandle, machine::HostMemory};
 
-/// A guest. What several CPUs change is behind locks; a CPU that holds the lock of a virtual CPU may take the board's, and not
-/// the other way round.
+/// A guest. What several CPUs change is behind locks; a CPU that holds the lock of a virtual CPU may take the board's or the tables',
+/// and not the other way round.
 pub struct Guest {
     /// What it is.
     pub description: GuestDescription,
