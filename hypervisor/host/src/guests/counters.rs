@@ -35,7 +35,7 @@ const ABSENT: usize = 14;
 /// What is at the address of a nested fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Behind {
-    /// RAM, which is mapped as long as the guest is here: no such fault is expected.
+    /// RAM, which is mapped as long as the guest is here: only the first write to a part of it faults, while writes are tracked.
     Ram,
     /// A device register.
     Device,

@@ -13,6 +13,7 @@ use super::{
     counters::Behind,
     instructions::{self, Access},
     life::End,
+    paging::Mended,
     table::Scene,
     vcpu::Core,
 };
@@ -74,8 +75,15 @@ pub(super) fn serve(scene: Scene<'_>, guest: &Guest, index: VcpuIndex, core: &mu
                 // As on an empty bus: reads give all ones, writes go nowhere.
                 Behind::Nothing if !fault.fetch => touch(scene, guest, index, core, exit, fault),
                 Behind::Nothing => stuck(core, "it executes where it has no memory", fault.address),
-                // All of its RAM is mapped, readable, writable and executable, for as long as it is here.
-                Behind::Ram => stuck(core, "its RAM is not mapped: an error of this host", fault.address),
+                // All of its RAM is mapped, readable and executable, for as long as it is here; writable, too, where nothing is tracked.
+                Behind::Ram => match guest.paging.mend(machine.memory(), fault, guest.ram.marks()) {
+                    Mended::Opened => Next::Run,
+                    Mended::Allowed => {
+                        core.cpu.flush_tables();
+                        Next::Run
+                    }
+                    Mended::No => stuck(core, "its RAM is not mapped: an error of this host", fault.address),
+                },
             };
         }
         Reason::Hypercall => {

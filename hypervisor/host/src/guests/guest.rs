@@ -8,31 +8,31 @@ use godwit_frames::CpuFrames;
 use godwit_guest::{
     VcpuIndex, VcpuSet, baseline::Baseline, description::GuestDescription, msr_policy::MsrPolicy,
 };
-use godwit_nested::{Leaf, NestedTables, Npt};
+use godwit_nested::Leaf;
 use spin::{
     Mutex,
     mutex::{TicketMutex, TicketMutexGuard},
 };
 
 use super::{
-    GuestClock, Ram, TableFrames,
+    GuestClock, Ram,
+    epoch::Epoch,
     life::{End, Life, RunState},
+    paging::{Paging, Tables},
     table::Scene,
     vcpu::{Core, Vcpu},
 };
 use crate::{guests::ConsoleHandle, machine::HostMemory};
 
-/// A guest. What several CPUs change is behind locks; a CPU that holds the lock of a virtual CPU may take the board's, and not
-/// the other way round.
+/// A guest. What several CPUs change is behind locks; a CPU that holds the lock of a virtual CPU may take the board's or the tables',
+/// and not the other way round.
 pub struct Guest {
     /// What it is.
     pub description: GuestDescription,
     /// Its RAM.
     pub ram: Ram,
-    /// Where its nested tables are.
-    pub table_frames: TableFrames,
     /// Its nested tables.
-    pub tables: NestedTables<Npt>,
+    pub paging: Paging,
     /// Its virtual CPUs, by number.
     pub vcpus: Vec<Vcpu>,
     /// What its devices were made with.
@@ -47,6 +47,8 @@ pub struct Guest {
     pub life: Life,
     /// Its console, which outlives it.
     pub console: ConsoleHandle,
+    /// Of its nested tables, for what processors remember of them.
+    pub(super) epoch: Epoch,
     board: TicketMutex<Board>,
     msr_policy: TicketMutex<MsrPolicy>,
     /// The virtual CPU that crashed, until the first CPU has looked at it.
@@ -76,8 +78,7 @@ impl Guest {
     pub(super) fn new(
         description: GuestDescription,
         ram: Ram,
-        table_frames: TableFrames,
-        tables: NestedTables<Npt>,
+        tables: Tables,
         trust_domain: TrustDomain,
         parts: Parts,
     ) -> Self {
@@ -86,8 +87,7 @@ impl Guest {
         Self {
             description,
             ram,
-            table_frames,
-            tables,
+            paging: Paging::new(tables),
             vcpus: vcpus.collect(),
             config,
             clock,
@@ -95,6 +95,7 @@ impl Guest {
             trust_domain,
             life: Life::new(state),
             console,
+            epoch: Epoch::new(),
             board: TicketMutex::new(board),
             msr_policy: TicketMutex::new(MsrPolicy::new()),
             crashed: Mutex::new(None),
@@ -185,16 +186,17 @@ impl Guest {
 
     /// The leaves that map its RAM, in the order of guest addresses.
     ///
-    /// There may be very many: they are shown one by one and not collected.
+    /// There may be very many: they are shown one by one and not collected. `see` looks at nothing else of the tables.
     pub fn each_leaf(&self, memory: &dyn HostMemory, see: impl FnMut(Leaf)) {
-        self.tables.leaves(&self.table_frames.look(memory), 0..u64::MAX).for_each(see);
+        let tables = self.paging.lock();
+        tables.nested.leaves(&tables.frames.look(memory), 0..u64::MAX).for_each(see);
     }
 
     /// Gives everything back.
     pub fn dismantle(mut self: Box<Self>, frames: &mut CpuFrames<'_, '_>) {
         // Nothing runs on the tables any more: no CPU has any of its virtual CPUs.
         self.vcpus.clear();
-        self.table_frames.free(frames);
+        self.paging.lock().frames.free(frames);
         self.ram.free(frames);
         frames.drain();
     }

@@ -3,12 +3,13 @@
 //! The virtual CPUs of a guest that has memory are with the scheduler ([`GuestTable`]). Each host CPU's loop runs one after the other
 //! ([`mod@slice`]) and carries out what they stop for ([`exits`], [`instructions`]); whoever else wants one takes it between two
 //! exits ([`Vcpu::take`]). The first CPU knows every guest by name ([`roster`]), starts them ([`start`]) and looks after
-//! those that came to an end ([`turn`]).
+//! those that came to an end ([`turn`]). [`tracking`] finds out what a running guest writes.
 
 mod clock;
 mod console;
 mod counters;
 mod crash;
+mod epoch;
 mod events;
 mod exits;
 mod files;
@@ -17,7 +18,9 @@ mod guest;
 mod host_cpuid;
 mod instructions;
 mod life;
+mod marks;
 mod memory;
+mod paging;
 mod ram;
 pub(crate) mod report;
 mod roster;
@@ -25,6 +28,7 @@ mod slice;
 mod start;
 mod table;
 mod tables;
+mod tracking;
 mod vcpu;
 mod watch;
 
@@ -37,6 +41,8 @@ pub(crate) use guest::Parts;
 pub use guest::{Guest, TrustDomain};
 pub(crate) use host_cpuid::HostLeaves;
 pub use life::{End, Life, RunState};
+pub use marks::WriteMarks;
+pub use paging::{Paging, Tables};
 pub use ram::{Door, Ram, Segment};
 pub use roster::{Entry, Leaving, Origin, Phase, Roster};
 pub(crate) use slice::move_output;

@@ -1,10 +1,11 @@
 //! A guest's RAM: which frame runs back which of its addresses.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use godwit_frames::{CpuFrames, FRAME_BYTES, FrameRun};
 use godwit_guest::{GuestAddress, GuestFrame, GuestMemory, NotRam};
 
+use super::marks::WriteMarks;
 use crate::machine::HostMemory;
 
 /// A stretch of guest frames that one run backs.
@@ -28,6 +29,7 @@ impl Segment {
 #[derive(Debug, Default)]
 pub struct Ram {
     segments: Vec<Segment>,
+    marks: Box<WriteMarks>,
 }
 
 impl Ram {
@@ -50,6 +52,16 @@ impl Ram {
     /// The segments, in the order of guest addresses.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// The first guest frame behind all RAM.
+    pub fn end(&self) -> u64 {
+        self.segments.last().map_or(0, Segment::end)
+    }
+
+    /// Which frames were written, while that is tracked.
+    pub fn marks(&self) -> &WriteMarks {
+        &self.marks
     }
 
     /// Frames of RAM.
@@ -108,7 +120,7 @@ impl Ram {
     }
 }
 
-/// A guest's memory, read and written.
+/// A guest's memory, read and written. Whatever the host writes for a running guest goes through here, and is marked as written.
 #[derive(Clone, Copy)]
 pub struct Door<'a> {
     ram: &'a Ram,
@@ -116,6 +128,12 @@ pub struct Door<'a> {
 }
 
 impl Door<'_> {
+    /// Marks what was written.
+    fn written(&self, at: GuestAddress, bytes: u64) {
+        let end = GuestAddress(at.0.saturating_add(bytes).saturating_add(FRAME_BYTES - 1));
+        self.ram.marks.mark(at.frame().0..end.frame().0);
+    }
+
     /// Makes guest memory zero.
     ///
     /// # Errors
@@ -125,6 +143,7 @@ impl Door<'_> {
         self.ram.pieces(at, bytes, |run, offset, range| {
             refused |= self.memory.zero(run, offset, range.len() as u64).is_err();
         })?;
+        self.written(at, bytes);
         if refused { Err(NotRam { at }) } else { Ok(()) }
     }
 }
@@ -151,6 +170,7 @@ impl GuestMemory for Door<'_> {
             let piece = bytes.get(range).unwrap_or_default();
             refused |= self.memory.write(run, offset, piece).is_err();
         })?;
+        self.written(at, bytes.len() as u64);
         if refused { Err(NotRam { at }) } else { Ok(()) }
     }
 }

@@ -57,7 +57,10 @@ struct Stretch {
 
 impl Look {
     fn at(guest: &Guest, scene: Scene<'_>) -> Self {
-        let histogram = guest.tables.histogram();
+        let (histogram, tables) = {
+            let tables = guest.paging.lock();
+            (tables.nested.histogram(), tables.frames.count())
+        };
         let memory = scene.machine.memory();
         // Before each is taken, which puts it off its CPU.
         let accounts: Vec<_> = guest.vcpus.iter().map(|vcpu| vcpu.account(scene)).collect();
@@ -72,7 +75,7 @@ impl Look {
             state: guest.life.state(),
             exits: exits.counts().collect(),
             leaves: [histogram.huge, histogram.large, histogram.frame].map(|tally| tally.leaves),
-            tables: guest.table_frames.count(),
+            tables,
             runs: guest
                 .ram
                 .segments()

@@ -106,7 +106,7 @@ impl Runner {
                 }
                 self.arm(scene.machine, deadline.into_iter().chain(until).min());
             }
-            let exit = core.cpu.run(guest.tables.root());
+            let exit = vcpu.run(core, guest.paging.root(), &guest.epoch);
             if exit.reason == Reason::Host {
                 core.exits.count(&exit.reason, Behind::Nothing);
                 exits::halt_in_shadow(scene.machine, guest, core);

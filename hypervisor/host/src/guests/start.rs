@@ -19,7 +19,7 @@ use godwit_nested::{MapError, NestedTables, Npt, Rights};
 
 use super::{
     Guest, GuestClock, Origin, Parts, Phase, Ram, RunState, TableFrames, Text, What, files::BundleFiles, fit,
-    host_cpuid::HostLeaves, memory, vcpu::Core,
+    host_cpuid::HostLeaves, memory, paging::Tables, vcpu::Core,
 };
 use crate::{size::Size, state::HostState};
 
@@ -320,7 +320,8 @@ pub(crate) fn assemble(
         }
     };
     let trust_domain = state.roster.trust_domain(&description);
-    Ok(Box::new(Guest::new(description, ram, table_frames, tables, trust_domain, parts)))
+    let tables = Tables { nested: tables, frames: table_frames };
+    Ok(Box::new(Guest::new(description, ram, tables, trust_domain, parts)))
 }
 
 /// Lets the CPUs run a guest, whose name the roster has, from then on.

@@ -3,18 +3,23 @@
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use godwit_frames::HostFrame;
 use godwit_guest::{
     VcpuIndex,
     cpu::{Activity, CpuState},
     emulate::KnownCode,
-    vcpu::{StateError, VirtualCpu},
+    vcpu::{Exit, StateError, VirtualCpu},
 };
 use spin::{
     Once,
     mutex::{TicketMutex, TicketMutexGuard},
 };
 
-use super::{ExitCounters, GuestClock, table::Scene};
+use super::{
+    ExitCounters, GuestClock,
+    epoch::{Entered, Epoch},
+    table::Scene,
+};
 use crate::scheduler::{Account, TaskKey};
 
 /// What the host CPU that runs a virtual CPU works with.
@@ -27,12 +32,20 @@ pub struct Core {
     pub exits: ExitCounters,
     /// Where the code lies that it stopped in last.
     pub known_code: KnownCode,
+    /// Nothing older is remembered of the nested tables.
+    epoch: u64,
 }
 
 impl Core {
     /// One that has not run here yet.
     pub(crate) fn new(cpu: Box<dyn VirtualCpu>, activity: Activity) -> Self {
-        Self { cpu, activity, exits: ExitCounters::default(), known_code: KnownCode::default() }
+        Self {
+            cpu,
+            activity,
+            exits: ExitCounters::default(),
+            known_code: KnownCode::default(),
+            epoch: Epoch::FIRST,
+        }
     }
 
     /// Its whole state, where its guest's time stamp counter shows `tsc`.
@@ -65,13 +78,21 @@ pub struct Vcpu {
     core: TicketMutex<Core>,
     /// Others who want the core: its host CPU lets go of it after the next exit.
     wanted: AtomicU32,
+    /// Since when it is in the guest.
+    entered: Entered,
     /// Its name with the scheduler, once it has one.
     task: Once<TaskKey>,
 }
 
 impl Vcpu {
     pub(super) fn new(index: VcpuIndex, core: Core) -> Self {
-        Self { index, core: TicketMutex::new(core), wanted: AtomicU32::new(0), task: Once::new() }
+        Self {
+            index,
+            core: TicketMutex::new(core),
+            wanted: AtomicU32::new(0),
+            entered: Entered::default(),
+            task: Once::new(),
+        }
     }
 
     /// Says its name with the scheduler.
@@ -102,6 +123,32 @@ impl Vcpu {
         let core = self.core.lock();
         self.wanted.fetch_sub(1, Ordering::AcqRel);
         core
+    }
+
+    /// Runs the guest on this host CPU until it stops, with nothing remembered of its nested tables from before `epoch`.
+    pub(super) fn run(&self, core: &mut Core, tables: HostFrame, epoch: &Epoch) -> Exit {
+        let entered = self.entered.enter(epoch);
+        if core.epoch != entered {
+            core.cpu.flush_tables();
+            core.epoch = entered;
+        }
+        let exit = core.cpu.run(tables);
+        self.entered.leave();
+        exit
+    }
+
+    /// Whether it is in the guest since before `epoch`.
+    pub(super) fn is_in_guest_before(&self, epoch: u64) -> bool {
+        self.entered.is_before(epoch)
+    }
+
+    /// Has it leave the guest, where it is there since before `epoch`.
+    pub(super) fn expel(&self, scene: Scene<'_>, epoch: u64) {
+        if self.is_in_guest_before(epoch)
+            && let Some(task) = self.task()
+        {
+            scene.scheduler.interrupt(scene.machine, task);
+        }
     }
 
     /// Has it look at what came for it.

@@ -47,6 +47,7 @@ pub(super) fn complete(text: &str, running: CpuSet, guests: &[String]) -> Comple
         (Some("selftest"), Some(name), None) if Selftest::find(name).is_some_and(Selftest::is_fault) => {
             running.numbers().map(|cpu| cpu.to_string().into()).collect()
         }
+        (Some("tracking"), Some(_), None) => ["on", "off", "raw"].map(Word::from).into(),
         _ => Vec::new(),
     };
     choices.retain(|choice| choice.starts_with(word));
@@ -132,6 +133,14 @@ mod tests {
         {
             assert_eq!(complete(text, two, &[]), Completion::Nothing, "{text:?}");
         }
+    }
+
+    #[test]
+    fn tracking_is_followed_by_a_guest_and_what_to_do() {
+        assert_eq!(completed("tracking w"), insert("eb-", Space::No));
+        assert_eq!(completed("tracking web-1 of"), insert("f", Space::Follows));
+        assert_eq!(completed("tracking web-1 "), choices(&["on", "off", "raw"]));
+        assert_eq!(completed("tracking web-1 on "), Completion::Nothing);
     }
 
     #[test]

@@ -7,7 +7,10 @@ mod offer;
 mod outgoing;
 mod state;
 
-use alloc::{string::String, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use godwit_migration::{Outbox, Progress};
@@ -176,6 +179,10 @@ pub(crate) fn send(
     address: Ipv4Addr,
 ) -> Result<(), String> {
     let control = SocketAddrV4::new(address, CONTROL_PORT);
+    // A guest moves with its own leaves, not with those that tracking made.
+    if let Some(here) = state.roster.here(guest).cloned().filter(|here| here.is_tracked()) {
+        here.end_tracking(state.scene(), state.cpu.frames()).map_err(|error| error.to_string())?;
+    }
     let outgoing = Outgoing::begin(state, guest, to, control)?;
     state.moves.outgoing.push(outgoing);
     Ok(())

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     ops::Range,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use godwit_frames::{FRAME_BYTES, FrameRun, Order};
@@ -20,7 +20,11 @@ use godwit_host::{
     split_mix::SplitMix64,
 };
 
-use crate::{ethernet::Adapter, scripted::ScriptedCpu};
+use crate::{
+    ethernet::Adapter,
+    scripted::ScriptedCpu,
+    writer::{Plan, Writer},
+};
 
 /// What the clock does when it is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,7 +80,7 @@ pub(crate) struct State {
 
 pub(crate) struct FakeMachine {
     state: Mutex<State>,
-    pub(crate) memory: FakeMemory,
+    pub(crate) memory: Arc<FakeMemory>,
     pub(crate) network: Option<&'static Adapter>,
     pub(crate) description: Description,
     /// Whether it has virtual CPUs, which are scripted.
@@ -87,6 +91,8 @@ pub(crate) struct FakeMachine {
     pub(crate) guest_runs: Option<u64>,
     /// After so many runs of its CPU a guest crashes.
     pub(crate) guest_crashes: Option<u64>,
+    /// What guests write to their memory, where they do.
+    pub(crate) guest_writes: Option<Plan>,
 }
 
 impl FakeMachine {
@@ -109,7 +115,7 @@ impl FakeMachine {
             deadlines: vec![None; usize::from(cpus)],
             generator: SplitMix64::new(42),
         };
-        let memory = FakeMemory::default();
+        let memory = Arc::default();
         let description = description(cpus);
         Self {
             state: Mutex::new(state),
@@ -120,6 +126,7 @@ impl FakeMachine {
             guests_pause: false,
             guest_runs: None,
             guest_crashes: None,
+            guest_writes: None,
         }
     }
 
@@ -199,18 +206,22 @@ impl FakeMemory {
         if !offset.is_multiple_of(8) {
             return Err(OutsideRun);
         }
-        let at = Self::address(run, offset, 8)?;
+        Ok(self.change_word(Self::address(run, offset, 8)?, change))
+    }
+}
+
+impl FakeMemory {
+    /// Changes the word at a host address that is a multiple of 8; answers what it was.
+    pub(crate) fn change_word(&self, at: u64, change: impl Fn(u64) -> u64) -> u64 {
         let mut frames = self.frames.lock().unwrap();
         let frame = frames.entry(at / FRAME_BYTES).or_insert_with(|| Box::new([0; FRAME]));
         let place = (at % FRAME_BYTES) as usize;
         let word: &mut [u8; 8] = (&mut frame[place..place + 8]).try_into().unwrap();
         let before = u64::from_le_bytes(*word);
         *word = change(before).to_le_bytes();
-        Ok(before)
+        before
     }
-}
 
-impl FakeMemory {
     /// The frames in which `word` stands somewhere.
     pub(crate) fn frames_with(&self, word: u64) -> Vec<u64> {
         let frames = self.frames.lock().unwrap();
@@ -277,7 +288,7 @@ impl HostMemory for FakeMemory {
 
 impl Machine for FakeMachine {
     fn memory(&self) -> &dyn HostMemory {
-        &self.memory
+        &*self.memory
     }
 
     fn network(&self) -> Option<&dyn NetworkDevice> {
@@ -285,7 +296,9 @@ impl Machine for FakeMachine {
     }
 
     fn create_vcpu(&self, _: Baseline) -> Result<Box<dyn VirtualCpu>, VcpuError> {
-        if self.runs_guests && self.guests_pause {
+        if let Some(plan) = &self.guest_writes {
+            Ok(Box::new(ScriptedCpu::writing(Writer::new(self.memory.clone(), plan.clone()))))
+        } else if self.runs_guests && self.guests_pause {
             Ok(Box::new(ScriptedCpu::pausing()))
         } else if self.runs_guests && self.guest_crashes.is_some() {
             Ok(Box::new(ScriptedCpu::crashing(self.guest_crashes)))

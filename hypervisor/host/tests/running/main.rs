@@ -1,4 +1,4 @@
-//! Whole hosts on a machine that is only pretended: start, monitor, self-tests, fragmentation, mail.
+//! Whole hosts on a machine that is only pretended: start, monitor, self-tests, fragmentation, mail, guests.
 
 mod editing;
 mod ethernet;
@@ -17,4 +17,6 @@ mod selftests;
 mod session;
 mod start;
 mod terminal;
+mod tracking;
 mod world;
+mod writer;

@@ -22,7 +22,7 @@ pub(crate) const NORTH: usize = 0;
 pub(crate) const SOUTH: usize = 1;
 
 /// An ELF file with a PVH entry and a few pages that are not zero.
-fn kernel() -> Vec<u8> {
+pub(crate) fn kernel() -> Vec<u8> {
     const HEADERS: u64 = 64 + 2 * 56;
     const CODE: u64 = 3 * 4096;
     const ENTRY: u64 = 1 << 20;

@@ -6,12 +6,16 @@ use godwit_guest::{
     vcpu::{Event, Exit, Reason, StateError, SystemState, VirtualCpu, Window},
 };
 
+use crate::writer::{Act, Writer};
+
 /// Runs from one letter to the next.
 const RUNS_PER_LETTER: u64 = 4;
 /// Runs from one PAUSE that counts, and one RDTSCP behind it, to the next.
 const RUNS_PER_PAUSE: u64 = 64;
 /// Where the frame of code that crashes lies: in the kernel of [`bundle`](crate::moves::bundle), whose bytes are all 0x90.
 pub(crate) const FRAME: u64 = (1 << 20) + 0x1100;
+/// Where a guest says which page its clock is to be shown in; bit 0 switches it on.
+const CLOCK_MSR: u64 = 0x4b56_4d01;
 /// COM1's data register.
 const COM1: u16 = 0x3f8;
 /// The ACPI control register that the tables name, and what switches the machine off there: SLP_TYP 5 and SLP_EN.
@@ -30,6 +34,7 @@ pub(crate) struct ScriptedCpu {
     last_run: Option<u64>,
     crash_run: Option<u64>,
     pauses: bool,
+    writer: Option<Writer>,
 }
 
 impl ScriptedCpu {
@@ -41,6 +46,11 @@ impl ScriptedCpu {
     /// One that shuts down in that run, in code whose frame lies at [`FRAME`].
     pub(crate) fn crashing(crash_run: Option<u64>) -> Self {
         Self { crash_run, ..Self::default() }
+    }
+
+    /// One that writes to its memory.
+    pub(crate) fn writing(writer: Writer) -> Self {
+        Self { writer: Some(writer), ..Self::default() }
     }
 
     /// One that also stops for what needs nothing but to go on.
@@ -67,11 +77,25 @@ impl VirtualCpu for ScriptedCpu {
         Ok(())
     }
 
-    fn run(&mut self, _: HostFrame) -> Exit {
+    fn run(&mut self, tables: HostFrame) -> Exit {
         let registers = &mut self.state.registers;
         let runs = registers.get(General::R15) + 1;
         registers.set(General::R15, runs);
         let mut exit = Exit { reason: Reason::Host, next_rip: None, instruction: None };
+        if let Some(writer) = &mut self.writer {
+            match writer.next(tables) {
+                Some(Err(fault)) => exit.reason = Reason::NestedFault(fault),
+                Some(Ok(Act::AskForClock(frame))) => {
+                    registers.set(General::Rcx, CLOCK_MSR);
+                    registers.set(General::Rax, frame << 12 | 1);
+                    registers.set(General::Rdx, 0);
+                    exit.reason = Reason::WriteMsr;
+                    exit.next_rip = Some(registers.rip);
+                }
+                Some(Ok(Act::Write(_))) | None => {}
+            }
+            return exit;
+        }
         match runs % RUNS_PER_PAUSE {
             _ if !self.pauses => {}
             1 => exit = Exit { reason: Reason::Pause, next_rip: Some(registers.rip), instruction: None },
@@ -97,7 +121,11 @@ impl VirtualCpu for ScriptedCpu {
         exit
     }
 
-    fn flush_tables(&mut self) {}
+    fn flush_tables(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.flush();
+        }
+    }
 
     fn inject(&mut self, _: Event) {}
 

@@ -93,6 +93,12 @@ pub(crate) fn join(bit: usize) {
     write(LOGICAL_ID, if bit < 8 { 1 << (24 + bit) } else { 0 });
 }
 
+/// Sends an interrupt to the CPU with this APIC ID.
+pub(crate) fn send_to(apic_id: u32, what: u32) {
+    write(COMMAND_HIGH, apic_id << 24);
+    write(COMMAND_LOW, what);
+}
+
 /// Whether an interrupt is requested, and whether it is in service.
 pub(crate) fn state_of(vector: u8) -> (bool, bool) {
     let word = |first: u64| read(first + u64::from(vector >> 5) * 16) >> (vector & 31) & 1 != 0;

@@ -29,7 +29,7 @@
 //! | `isolation`, `garbage` | every port, all space beyond RAM, random writes to every device |
 //! | `ending` | power-off, resets, and what the host has to stop |
 //! | `smp` | several CPUs: start and INIT, messages, who hears devices, memory order, clocks, registers, ends |
-//! | `count` | how much of a processor it has |
+//! | `count`, `writes` | how much of a processor it has; frames that are written one after the other |
 //!
 //! It runs under any hypervisor and under plain emulators, whose processors are sometimes more lenient than the
 //! architecture: what such a machine does differently is printed as found, while under KVM's signature (which Godwit carries) it fails.
@@ -54,6 +54,7 @@ mod memory_functions;
 mod mode_switch;
 mod pic;
 mod pit;
+mod processors;
 mod rtc;
 mod single;
 mod start;

@@ -28,6 +28,7 @@ mod registers;
 mod serial;
 mod smp;
 mod timers;
+mod writes;
 mod x2apic;
 
 use crate::{asked::Asked, console::println, environment, trial::Trial};
@@ -69,10 +70,11 @@ const GROUPS: &[&[Trial]] = &[
     ending::TRIALS,
     smp::ending::TRIALS,
     count::TRIALS,
+    writes::TRIALS,
 ];
 
 fn trials() -> impl Iterator<Item = &'static Trial> {
-    GROUPS.into_iter().flatten()
+    GROUPS.iter().copied().flatten()
 }
 
 /// Runs what was asked for, in the order in which it was asked for.

@@ -11,6 +11,7 @@ mod power;
 mod selftest;
 mod send;
 mod show;
+mod tracking;
 
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
@@ -65,7 +66,7 @@ pub(super) struct Command {
 }
 
 /// Every command, in the order in which help lists them.
-pub(super) static COMMANDS: [Command; 25] = [
+pub(super) static COMMANDS: [Command; 26] = [
     Command {
         name: "help",
         usage: "[COMMAND]",
@@ -196,6 +197,15 @@ pub(super) static COMMANDS: [Command; 25] = [
                   the move off, and the guest stays, until the other host was told to run it.",
         words: Words::Guests,
         run: send::send,
+    },
+    Command {
+        name: "tracking",
+        usage: "NAME [on|off]",
+        about: "which memory a running guest writes",
+        details: "\"on\" begins to track its writes, and \"off\" ends that. Without either: the frames that were written since the \
+                  last look, or since tracking began. \"raw\" writes the same for programs.",
+        words: Words::Guests,
+        run: tracking::tracking,
     },
     Command {
         name: "network",

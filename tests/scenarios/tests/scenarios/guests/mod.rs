@@ -6,3 +6,4 @@ mod ill_behaved;
 mod linux;
 mod micro;
 mod sharing;
+mod tracking;
