@@ -255,8 +255,8 @@ pub trait VirtualCpu: Send {
     /// Sets what is added, wrapping.
     fn set_tsc_offset(&mut self, offset: u64);
 
-    /// Has runs end with [`Reason::Pause`] where the guest waits in a loop of PAUSE, or takes that back: at the first PAUSE, or after
-    /// as many as the processor can count.
+    /// Has runs end with [`Reason::Pause`] where the guest waits in a loop of PAUSE, or takes that back: after as many
+    /// as the processor counts, and never where it counts none.
     fn stop_at_pause(&mut self, wanted: bool);
 
     /// Asks for an exit at each RDTSC ([`Reason::ReadTsc`]) and RDTSCP ([`Reason::ReadTscp`]), or takes that back. The privilege

@@ -167,6 +167,11 @@ impl Board {
         self.reset.take()
     }
 
+    /// Whether the guest wrote to COM1 what was not taken yet.
+    pub fn has_output(&self) -> bool {
+        self.serial.has_output()
+    }
+
     /// Hands what the guest wrote to COM1 to `serve`, in one piece; not called where there is nothing.
     pub fn take_output(&mut self, serve: &mut dyn FnMut(&[u8])) {
         self.serial.take_output(serve);

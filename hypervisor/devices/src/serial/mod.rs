@@ -131,6 +131,11 @@ impl Serial {
         true
     }
 
+    /// Whether the guest wrote what was not taken yet.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
     /// Hands what the guest wrote to `serve`.
     pub(crate) fn take_output(&mut self, serve: &mut dyn FnMut(&[u8])) {
         if self.output.is_empty() {

@@ -41,8 +41,8 @@ const GENERAL: [(&str, General); 16] = [
 
 /// A guest's end: the virtual CPU that came to it, and a line about each other one.
 ///
-/// After a triple fault, a processor may have left other values than the guest's (APM vol. 2, 15.14.3 calls them undefined);
-/// those that were tried leave the guest's.
+/// After a triple fault, a processor may have left other values than the guest's (APM vol. 2, 15.14.3 calls them undefined).
+/// QEMU leaves the guest's.
 #[derive(Clone, Debug)]
 pub struct Crash {
     end: End,

@@ -25,6 +25,8 @@ use crate::{
 /// Exits after which the CPU looks at its mail, however busy the guest is.
 const EXITS_PER_SLICE: u32 = 64;
 
+/// How long what a guest wrote stays with its devices at most, where it stops for nothing any more.
+const OUTPUT_DELAY: Duration = Duration::from_millis(1);
 /// How long a guest that can take no NMI runs before it is tried again.
 const NMI_RETRY: Duration = Duration::from_micros(100);
 
@@ -192,7 +194,8 @@ fn serve_devices(
         // Nothing tells when the guest can take an NMI again.
         let retry = (core.activity == Activity::Running && board.has_nmi(index))
             .then(|| scene.machine.now().after(NMI_RETRY));
-        Ok(deadline.into_iter().chain(retry).min())
+        let output = board.has_output().then(|| scene.machine.now().after(OUTPUT_DELAY));
+        Ok(deadline.into_iter().chain(retry).chain(output).min())
     })
 }
 

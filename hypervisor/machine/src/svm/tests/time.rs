@@ -80,7 +80,7 @@ fn a_processor_that_cannot_scale_changes_nothing() {
 #[test]
 fn pauses_end_a_run_where_that_is_wanted_and_the_processor_counts_them() {
     for (pause_filter, pause_threshold, expected) in
-        [(false, false, (true, 0, 0)), (true, false, (true, 3000, 0)), (true, true, (true, 3000, 128))]
+        [(false, false, (false, 0, 0)), (true, false, (true, 3000, 0)), (true, true, (true, 3000, 128))]
     {
         let mut guest = Guest::new(Capabilities { pause_filter, pause_threshold, ..ALL });
         guest.run();

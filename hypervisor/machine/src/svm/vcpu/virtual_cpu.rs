@@ -142,6 +142,8 @@ impl<B: DerefMut<Target = Block> + Send, S: WorldSwitch> VirtualCpu for Vcpu<B, 
     }
 
     fn stop_at_pause(&mut self, wanted: bool) {
+        // Without the filter each PAUSE would be an exit; and hosts emulated by QEMU, which has none, died of that (note 0008).
+        let wanted = wanted && self.setup.capabilities.pause_filter;
         if self.block.vmcb.control().intercept_first.contains(First::PAUSE) != wanted {
             self.block.vmcb.control_mut(Clean::INTERCEPTS).intercept_first.set(First::PAUSE, wanted);
         }
